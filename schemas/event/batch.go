@@ -1,0 +1,96 @@
+package event
+
+// Batch collects events and owns their payloads. Payloads are cut from chunks
+// that never move, so pointers into a batch stay good until Reset; a batch that
+// is reset and filled again allocates nothing once it has reached its size.
+type Batch struct {
+	Events []Event
+
+	edges     slab[EdgeRequest]
+	flows     slab[Flow]
+	httpFlows slab[HTTPFlow]
+	dns       slab[DNS]
+	sockets   slab[Socket]
+	exchanges slab[Exchange]
+	hellos    slab[TLSHello]
+	processes slab[Process]
+	syscalls  slab[Syscall]
+	spans     slab[Span]
+	spanLogs  slab[SpanLog]
+	pods      slab[Pod]
+	services  slab[Service]
+	losses    slab[Loss]
+	clocks    slab[Clock]
+}
+
+// Add appends a zero event and returns it. The pointer is good until the next
+// Add.
+func (b *Batch) Add(k Kind, s Source) *Event {
+	b.Events = append(b.Events, Event{Kind: k, Source: s})
+	return &b.Events[len(b.Events)-1]
+}
+
+// Undo takes the last event back: its record turned out to be unreadable.
+func (b *Batch) Undo() { b.Events = b.Events[:len(b.Events)-1] }
+
+// Reset empties the batch for reuse. Every event and payload handed out before
+// is invalid from here on.
+func (b *Batch) Reset() {
+	clear(b.Events)
+	b.Events = b.Events[:0]
+	b.edges.reset()
+	b.flows.reset()
+	b.httpFlows.reset()
+	b.dns.reset()
+	b.sockets.reset()
+	b.exchanges.reset()
+	b.hellos.reset()
+	b.processes.reset()
+	b.syscalls.reset()
+	b.spans.reset()
+	b.spanLogs.reset()
+	b.pods.reset()
+	b.services.reset()
+	b.losses.reset()
+	b.clocks.reset()
+}
+
+// The New methods return a zeroed payload that lives as long as the batch.
+
+func (b *Batch) NewEdgeRequest() *EdgeRequest { return b.edges.next() }
+func (b *Batch) NewFlow() *Flow               { return b.flows.next() }
+func (b *Batch) NewHTTPFlow() *HTTPFlow       { return b.httpFlows.next() }
+func (b *Batch) NewDNS() *DNS                 { return b.dns.next() }
+func (b *Batch) NewSocket() *Socket           { return b.sockets.next() }
+func (b *Batch) NewExchange() *Exchange       { return b.exchanges.next() }
+func (b *Batch) NewTLSHello() *TLSHello       { return b.hellos.next() }
+func (b *Batch) NewProcess() *Process         { return b.processes.next() }
+func (b *Batch) NewSyscall() *Syscall         { return b.syscalls.next() }
+func (b *Batch) NewSpan() *Span               { return b.spans.next() }
+func (b *Batch) NewSpanLog() *SpanLog         { return b.spanLogs.next() }
+func (b *Batch) NewPod() *Pod                 { return b.pods.next() }
+func (b *Batch) NewService() *Service         { return b.services.next() }
+func (b *Batch) NewLoss() *Loss               { return b.losses.next() }
+func (b *Batch) NewClock() *Clock             { return b.clocks.next() }
+
+// slab hands out zeroed values from chunks of 64.
+type slab[T any] struct {
+	chunks []*[slabChunk]T
+	used   int
+}
+
+const slabChunk = 64
+
+func (s *slab[T]) next() *T {
+	i, j := s.used/slabChunk, s.used%slabChunk
+	if i == len(s.chunks) {
+		s.chunks = append(s.chunks, new([slabChunk]T))
+	}
+	s.used++
+	p := &s.chunks[i][j]
+	var zero T
+	*p = zero
+	return p
+}
+
+func (s *slab[T]) reset() { s.used = 0 }

@@ -1,0 +1,193 @@
+// Package redact decides what of a foreign record may leave the node, and makes
+// the keyed hashes that travel in place of what may not. It runs in every
+// ingest package, replay included, before an event is handed on.
+package redact
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// Policy names what is let through. The zero value lets nothing through: that
+// is the default everywhere.
+type Policy struct {
+	CommandLines  bool // arguments of processes
+	ToolArguments bool // arguments of tool calls
+	URLQueries    bool // the query of URLs and paths
+	// Key is the cluster's hash key. Hashes of two keys never agree; during a
+	// rotation both nodes' sides carry the newer key as soon as they have it.
+	// The zero key is legal and gives hashes that anyone can guess: it is what
+	// replay of foreign recordings uses, where both sides are in the files.
+	Key [32]byte
+}
+
+// Path cuts the query and fragment from a path or URL unless URLQueries is set,
+// and always the user information.
+func (p *Policy) Path(b []byte) []byte {
+	if !p.URLQueries {
+		for i, c := range b {
+			if c == '?' || c == '#' {
+				b = b[:i]
+				break
+			}
+		}
+	}
+	return b
+}
+
+// SplitURL cuts a URL, or a bare path, into host (with port) and path, redacted.
+func (p *Policy) SplitURL(b []byte) (host, path []byte) {
+	for i := 0; i+2 < len(b) && i < 12; i++ {
+		if b[i] == ':' && b[i+1] == '/' && b[i+2] == '/' {
+			rest := b[i+3:]
+			end := len(rest)
+			for j, c := range rest {
+				if c == '/' || c == '?' || c == '#' {
+					end = j
+					break
+				}
+			}
+			host, path = rest[:end], rest[end:]
+			for j := len(host) - 1; j >= 0; j-- {
+				if host[j] == '@' {
+					host = host[j+1:]
+					break
+				}
+			}
+			path = p.Path(path)
+			if len(path) == 0 {
+				path = []byte("/")
+			}
+			return host, path
+		}
+	}
+	return nil, p.Path(b)
+}
+
+// Hasher makes the keyed hashes of one Policy. The zero value hashes with the
+// zero key; a Hasher that is reused does not allocate for what fits its buffers.
+// Not for concurrent use.
+type Hasher struct {
+	Key   [32]byte
+	buf   []byte
+}
+
+// Command returns the hashes of a command line as a kernel observer has it: the
+// binary, and its arguments joined by spaces. The four forms are the whole
+// command, the command inside `sh -c`, the name with its last argument, and the
+// first URL. Forms that do not apply are zero.
+func (h *Hasher) Command(binary, args string) event.Hashes {
+	name := base(binary)
+	inner, isShell := innerCommand(name, args)
+	out := event.Hashes{h.sum('w', name+" "+args)}
+	if isShell {
+		out[1] = h.sum('w', inner)
+		name, args, _ = strings.Cut(strings.TrimSpace(inner), " ")
+		name = base(name)
+	}
+	if last := lastWord(args); last != "" {
+		out[2] = h.sum('l', name+" "+last)
+	}
+	if u := firstURL(args); u != "" {
+		out[3] = h.sum('u', u)
+	}
+	return out
+}
+
+// Text returns the hashes of one text of a tool's arguments, in the same forms,
+// so that a tool that was told to run a command meets the process that ran it.
+func (h *Hasher) Text(s string) event.Hashes {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return event.Hashes{}
+	}
+	name, args, _ := strings.Cut(s, " ")
+	out := event.Hashes{h.sum('w', base(name)+" "+args), h.sum('w', s)}
+	if last := lastWord(args); last != "" {
+		out[2] = h.sum('l', base(name)+" "+last)
+	}
+	if u := firstURL(s); u != "" {
+		out[3] = h.sum('u', u)
+	}
+	return out
+}
+
+// sum hashes the canonical form of s: quotes and backslashes out, white space
+// folded to one blank.
+func (h *Hasher) sum(form byte, s string) uint64 {
+	h.buf = append(append(h.buf[:0], h.Key[:]...), form)
+	blank := true
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '"', '\'', '\\', '`':
+		case ' ', '\t', '\n', '\r':
+			if !blank {
+				h.buf = append(h.buf, ' ')
+			}
+			blank = true
+		default:
+			h.buf = append(h.buf, c)
+			blank = false
+		}
+	}
+	if n := len(h.buf); h.buf[n-1] == ' ' {
+		h.buf = h.buf[:n-1]
+	}
+	sum := sha256.Sum256(h.buf)
+	return binary.LittleEndian.Uint64(sum[:8])
+}
+
+func base(path string) string {
+	return path[strings.LastIndexByte(path, '/')+1:]
+}
+
+// innerCommand returns what follows -c (or a bundle that ends in c, as -lc).
+func innerCommand(name, args string) (string, bool) {
+	switch name {
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "busybox":
+	default:
+		return "", false
+	}
+	rest := args
+	for rest != "" {
+		var word string
+		word, rest, _ = strings.Cut(strings.TrimLeft(rest, " "), " ")
+		if len(word) > 1 && word[0] == '-' && word[1] != '-' && word[len(word)-1] == 'c' {
+			return strings.Trim(rest, " \"'"), rest != ""
+		}
+	}
+	return "", false
+}
+
+func lastWord(args string) string {
+	args = strings.TrimRight(args, " \"'\n")
+	return args[strings.LastIndexByte(args, ' ')+1:]
+}
+
+func firstURL(s string) string {
+	for _, scheme := range [...]string{"https://", "http://"} {
+		if i := strings.Index(s, scheme); i >= 0 {
+			u := s[i:]
+			if end := strings.IndexAny(u, " \"'<>|;)\t\n"); end >= 0 {
+				u = u[:end]
+			}
+			return u
+		}
+	}
+	return ""
+}
+
+// Cut shortens s to at most n bytes on a rune boundary.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
