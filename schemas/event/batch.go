@@ -21,6 +21,7 @@ type Batch struct {
 	services  slab[Service]
 	losses    slab[Loss]
 	clocks    slab[Clock]
+	lists     lists
 }
 
 // Add appends a zero event and returns it. The pointer is good until the next
@@ -53,6 +54,7 @@ func (b *Batch) Reset() {
 	b.services.reset()
 	b.losses.reset()
 	b.clocks.reset()
+	b.lists.reset()
 }
 
 // The New methods return a zeroed payload that lives as long as the batch.
