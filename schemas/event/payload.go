@@ -66,24 +66,24 @@ type EdgeRequest struct {
 type Flow struct {
 	Tuple Tuple `json:"tuple,omitzero"`
 	// Translated is the source after SNAT where the observer knows it.
-	Translated     netip.AddrPort `json:"translated,omitzero"`
-	Reply          bool           `json:"reply,omitzero"`
-	Verdict        Verdict        `json:"verdict,omitzero"`
-	DropReason     string         `json:"drop_reason,omitzero"`
-	Policy         string         `json:"policy,omitzero"` // namespace/name of the first policy named
-	Egress         bool           `json:"egress,omitzero"`
-	Point          string         `json:"point,omitzero"` // observation point, lower case ("to-endpoint")
-	Flags          string         `json:"flags,omitzero"` // TCP flags, "SYN,ACK"
-	Cookie         SocketCookie   `json:"socket_cookie,omitzero"`
-	Cgroup         CgroupID       `json:"cgroup_id,omitzero"`
-	SrcWorkload    Workload       `json:"src_workload,omitzero"`
-	DstWorkload    Workload       `json:"dst_workload,omitzero"`
-	SrcName        string         `json:"src_name,omitzero"` // first DNS name known for the address
-	DstName        string         `json:"dst_name,omitzero"`
-	Count          uint32         `json:"count,omitzero"` // how many connections or packets it stands for, 0 = 1
-	Start          Time           `json:"start,omitzero"` // of an aggregate (VPC flow)
-	Bytes          uint64         `json:"bytes,omitzero,string"`
-	Packets        uint64         `json:"packets,omitzero,string"`
+	Translated  netip.AddrPort `json:"translated,omitzero"`
+	Reply       bool           `json:"reply,omitzero"`
+	Verdict     Verdict        `json:"verdict,omitzero"`
+	DropReason  string         `json:"drop_reason,omitzero"`
+	Policy      string         `json:"policy,omitzero"` // namespace/name of the first policy named
+	Egress      bool           `json:"egress,omitzero"`
+	Point       string         `json:"point,omitzero"` // observation point, lower case ("to-endpoint")
+	Flags       string         `json:"flags,omitzero"` // TCP flags, "SYN,ACK"
+	Cookie      SocketCookie   `json:"socket_cookie,omitzero"`
+	Cgroup      CgroupID       `json:"cgroup_id,omitzero"`
+	SrcWorkload Workload       `json:"src_workload,omitzero"`
+	DstWorkload Workload       `json:"dst_workload,omitzero"`
+	SrcName     string         `json:"src_name,omitzero"` // first DNS name known for the address
+	DstName     string         `json:"dst_name,omitzero"`
+	Count       uint32         `json:"count,omitzero"` // how many connections or packets it stands for, 0 = 1
+	Start       Time           `json:"start,omitzero"` // of an aggregate (VPC flow)
+	Bytes       uint64         `json:"bytes,omitzero,string"`
+	Packets     uint64         `json:"packets,omitzero,string"`
 }
 
 // HTTPFlow is one HTTP message that the proxy saw. On a response the tuple is
