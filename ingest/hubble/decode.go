@@ -1,0 +1,149 @@
+package hubble
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/redact"
+)
+
+// Decoder decodes Hubble records. The zero value is ready and redacts
+// everything; a decoder that is reused allocates nothing for what it has met
+// before. Not for concurrent use.
+//
+// A flow gives one event: KindHTTPFlow or KindDNS when it carries that record,
+// KindPolicyVerdict when it is one (event type 5), KindFlow otherwise. A
+// lost_events message gives one KindLoss. All other messages, and JSON that is
+// none of Hubble's, are of unknown type.
+//
+// Every field is optional, as field masks of the exporter may remove any of
+// them; an event without a time has Time 0. Addresses that are none, ports over
+// 65535 and times that cannot be are bad. Ids and trace headers that cannot be
+// read are left out instead: clients choose them.
+type Decoder struct {
+	Redact redact.Policy
+
+	s     scan.JSON
+	names scan.Intern // what repeats
+	paths scan.Intern // apart, since paths with ids in them would evict the names
+	ids   event.Hasher
+	r     record
+
+	// Of the record at hand, and kept for their room.
+	answers  []netip.Addr
+	uuidText []byte // a uuid that is none: hashed into the id
+	value    []byte // a header's value that came before its key
+	buf      []byte // what is put together before it is interned
+}
+
+// message is the member of the envelope that says what it carries.
+type message uint8
+
+const (
+	messageNone message = iota
+	messageFlow
+	messageLost
+	messageNodeStatus
+	messageAgentEvent
+	messageDebugEvent
+)
+
+// Errors of well-formed records without an event, built once: a file may hold
+// nothing else.
+var unknownErrors = [...]error{
+	messageNone:       fmt.Errorf("%w: no Hubble flow or message in it", ingest.ErrUnknownType),
+	messageNodeStatus: fmt.Errorf("%w: Hubble node_status", ingest.ErrUnknownType),
+	messageAgentEvent: fmt.Errorf("%w: Hubble agent_event", ingest.ErrUnknownType),
+	messageDebugEvent: fmt.Errorf("%w: Hubble debug_event", ingest.ErrUnknownType),
+}
+
+// Decode appends the event of one JSON record to b. The error is nil unless the
+// record is bad or of an unknown type, which wraps ingest.ErrUnknownType; b is
+// unchanged then. rec is not kept.
+func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
+	d.r = record{}
+	d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
+	d.s.Reset(rec)
+	if c := d.s.Peek(); c != '{' && c != 0 {
+		d.s.Skip()
+		if err := d.s.End(); err != nil {
+			return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Hubble record: %w", err)
+		}
+		return ingest.Tally{In: 1, UnknownType: 1}, unknownErrors[messageNone]
+	}
+	d.envelope()
+	if err := d.s.End(); err != nil {
+		return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Hubble record: %w", err)
+	}
+	switch d.r.message {
+	case messageFlow:
+		d.flowEvent(b)
+	case messageLost:
+		d.lossEvent(b)
+	default:
+		return ingest.Tally{In: 1, UnknownType: 1}, unknownErrors[d.r.message]
+	}
+	return ingest.Tally{In: 1}, nil
+}
+
+// envelope reads ExportEvent and GetFlowsResponse, or a bare flow, whose members
+// stand where the envelope's would.
+func (d *Decoder) envelope() {
+	s, r := &d.s, &d.r
+	for s.Object(); s.Next(); {
+		switch string(s.Key()) {
+		case "flow":
+			if s.Peek() == 'n' {
+				s.Skip()
+				continue
+			}
+			r.message = messageFlow
+			for s.Object(); s.Next(); {
+				d.flowField()
+			}
+		case "node_name", "nodeName":
+			r.outerCluster, r.outerNode = d.node()
+		case "time":
+			r.outerTime = s.Time()
+		case "lost_events", "lostEvents":
+			if d.is(messageLost) {
+				d.lostEvents()
+			}
+		case "node_status", "nodeStatus":
+			if d.is(messageNodeStatus) {
+				s.Skip()
+			}
+		case "agent_event", "agentEvent":
+			if d.is(messageAgentEvent) {
+				s.Skip()
+			}
+		case "debug_event", "debugEvent":
+			if d.is(messageDebugEvent) {
+				s.Skip()
+			}
+		default:
+			if d.flowField() && r.message == messageNone {
+				r.message = messageFlow
+			}
+		}
+	}
+}
+
+// is notes the message that comes next, and passes over a null.
+func (d *Decoder) is(m message) bool {
+	if d.s.Peek() == 'n' {
+		d.s.Skip()
+		return false
+	}
+	d.r.message = m
+	return true
+}
+
+// node reads a node name, which may be "cluster/node".
+func (d *Decoder) node() (cluster, node string) {
+	c, n := scan.Node(d.s.Bytes())
+	return d.names.String(c), d.names.String(n)
+}
