@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/scan"
@@ -23,7 +24,8 @@ type Decoder struct {
 	Redact redact.Policy
 
 	scan    scan.JSON
-	strings scan.Intern
+	head    event.Event // under construction
+	strings scan.Recent
 	hash    event.Hasher
 	buf     []byte
 
@@ -45,8 +47,9 @@ var (
 // unknown type; one that is no JSON, has no time, or holds a value that cannot
 // be, is bad. Members in any order are read, unknown ones skipped.
 func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
-	var e event.Event
-	name, err := d.event(rec, &e, b)
+	e := &d.head
+	*e = event.Event{}
+	name, err := d.event(rec, e, b)
 	switch {
 	case err != nil:
 		return ingest.Tally{In: 1, Bad: 1}, err
@@ -54,9 +57,9 @@ func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 		return ingest.Tally{In: 1, UnknownType: 1}, fmt.Errorf("%w: Sennit event of kind %q", ingest.ErrUnknownType, name)
 	}
 	if e.ID.IsZero() {
-		e.ID = d.id(&e)
+		e.ID = d.id(e)
 	}
-	*b.Add(e.Kind, e.Source) = e
+	*b.Add(e.Kind, e.Source) = *e
 	return ingest.Tally{In: 1}, nil
 }
 
@@ -72,32 +75,19 @@ func (d *Decoder) event(rec []byte, e *event.Event, b *event.Batch) (name string
 	var late []byte // a payload that came before its kind
 	var lateAt int
 	sawKind, sawPayload := false, false
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "id":
-			d.hex(e.ID[:])
-		case "kind":
+	s.Object()
+	for i := s.Member(namesEvent, 0); i >= 0; i = s.Member(namesEvent, i+1) {
+		switch i {
+		case eventKind:
 			if sawKind {
 				s.Fail(errTwice)
 			}
 			sawKind = true
-			text := s.Bytes()
+			text := s.Text()
 			if e.Kind = kindOf(text); e.Kind == event.KindNone {
 				name = d.strings.String(text)
 			}
-		case "source":
-			d.text(&e.Source)
-		case "cluster":
-			e.Cluster = d.string()
-		case "node":
-			e.Node = d.string()
-		case "boot":
-			d.hex(e.Boot[:])
-		case "time":
-			e.Time = s.Time()
-		case "observed":
-			e.Observed = s.Time()
-		case "payload":
+		case eventPayload:
 			switch {
 			case sawPayload:
 				s.Fail(errTwice)
@@ -112,7 +102,7 @@ func (d *Decoder) event(rec []byte, e *event.Event, b *event.Batch) (name string
 			}
 			sawPayload = true
 		default:
-			s.Skip()
+			d.readEvent(i, e)
 		}
 	}
 	if err := s.End(); err != nil {
@@ -158,20 +148,64 @@ func (d *Decoder) id(e *event.Event) event.ID {
 	return d.hash.Reset(e.Kind).String(e.Node).Bytes(d.buf[prefix:]).Sum()
 }
 
-func (d *Decoder) string() string { return d.strings.String(d.scan.Bytes()) }
+func (d *Decoder) string() string { return d.strings.String(d.scan.Text()) }
 
-// hex fills dst from a string of hex digits; null and the empty string leave it
-// zero.
+// uint reads a number that is at most limit.
+func (d *Decoder) uint(limit uint64) uint64 {
+	v := d.scan.Uint()
+	if v > limit {
+		d.scan.Fail(scan.Impossible("number over " + strconv.FormatUint(limit, 10)))
+		return 0
+	}
+	return v
+}
+
+// The textual values: null and the empty string are zero.
+
+func (d *Decoder) time() event.Time {
+	b := d.scan.Text()
+	if len(b) == 0 {
+		return 0
+	}
+	t, ok := scan.Time(b)
+	if !ok {
+		d.scan.Fail(scan.Impossible("no RFC 3339 time between 1678 and 2261"))
+	}
+	return t
+}
+
+func (d *Decoder) addr() netip.Addr {
+	b := d.scan.Text()
+	if len(b) == 0 {
+		return netip.Addr{}
+	}
+	a, ok := scan.Addr(b)
+	if !ok {
+		d.scan.Fail(scan.Impossible("no IP address"))
+	}
+	return a
+}
+
+func (d *Decoder) addrPort() netip.AddrPort {
+	b := d.scan.Text()
+	if len(b) == 0 {
+		return netip.AddrPort{}
+	}
+	a, ok := scan.AddrPort(b)
+	if !ok {
+		d.scan.Fail(scan.Impossible("no IP address and port"))
+	}
+	return a
+}
+
 func (d *Decoder) hex(dst []byte) {
-	if b := d.scan.Bytes(); len(b) > 0 && !scan.Hex(dst, b) {
+	if b := d.scan.Text(); len(b) > 0 && !scan.Hex(dst, b) {
 		d.scan.Fail(fmt.Errorf("%w: %.80q is not %d hex digits", event.ErrBadID, b, 2*len(dst)))
 	}
 }
 
-// text reads a name or another textual form; null and the empty string leave v
-// zero.
 func (d *Decoder) text(v encoding.TextUnmarshaler) {
-	if b := d.scan.Bytes(); len(b) > 0 {
+	if b := d.scan.Text(); len(b) > 0 {
 		if err := v.UnmarshalText(b); err != nil {
 			d.scan.Fail(err)
 		}

@@ -2,7 +2,12 @@
 
 package recording
 
-import "github.com/sennit-io/sennit/schemas/event"
+import (
+	"math"
+
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/event"
+)
 
 // kindOf returns the kind of a name, KindNone for one that no sender makes.
 func kindOf(name []byte) event.Kind {
@@ -122,33 +127,66 @@ func (d *Decoder) payload(k event.Kind, b *event.Batch) event.Payload {
 	return nil
 }
 
+var namesEvent = scan.NewNames("id", "kind", "source", "cluster", "node", "boot", "time", "observed", "payload")
+
+// Places in namesEvent of what is not read by readEvent.
+const (
+	eventKind    = 1
+	eventPayload = 8
+)
+
+// readEvent reads the head's member at a place in namesEvent.
+func (d *Decoder) readEvent(i int, v *event.Event) {
+	switch i {
+	case 0: // id
+		d.hex(v.ID[:])
+	case 2: // source
+		d.text(&v.Source)
+	case 3: // cluster
+		v.Cluster = d.string()
+	case 4: // node
+		v.Node = d.string()
+	case 5: // boot
+		d.hex(v.Boot[:])
+	case 6: // time
+		v.Time = d.time()
+	case 7: // observed
+		v.Observed = d.time()
+	default:
+		d.scan.Skip()
+	}
+}
+
+var namesEdgeRequest = scan.NewNames("trace", "start", "http", "client", "backend", "backend_name", "request_bytes", "response_bytes", "status_details", "waf", "waf_outcome", "waf_rules")
+
 func (d *Decoder) readEdgeRequest(v *event.EdgeRequest, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "trace":
+	s.Object()
+	for i := s.Member(namesEdgeRequest, 0); i >= 0; i = s.Member(namesEdgeRequest, i+1) {
+		switch i {
+		case 0: // trace
 			d.readTraceContext(&v.Trace)
-		case "start":
-			v.Start = s.Time()
-		case "http":
+		case 1: // start
+			v.Start = d.time()
+		case 2: // http
 			d.readHTTP(&v.HTTP)
-		case "client":
-			v.Client = s.Addr()
-		case "backend":
-			v.Backend = s.Addr()
-		case "backend_name":
+		case 3: // client
+			v.Client = d.addr()
+		case 4: // backend
+			v.Backend = d.addr()
+		case 5: // backend_name
 			v.BackendName = d.string()
-		case "request_bytes":
-			v.RequestBytes = s.Uint64()
-		case "response_bytes":
-			v.ResponseBytes = s.Uint64()
-		case "status_details":
+		case 6: // request_bytes
+			v.RequestBytes = s.Uint()
+		case 7: // response_bytes
+			v.ResponseBytes = s.Uint()
+		case 8: // status_details
 			v.StatusDetails = d.string()
-		case "waf":
+		case 9: // waf
 			v.WAF = d.string()
-		case "waf_outcome":
+		case 10: // waf_outcome
 			d.text(&v.WAFOutcome)
-		case "waf_rules":
+		case 11: // waf_rules
 			v.WAFRules = d.string()
 		default:
 			s.Skip()
@@ -156,77 +194,83 @@ func (d *Decoder) readEdgeRequest(v *event.EdgeRequest, _ *event.Batch) {
 	}
 }
 
+var namesFlow = scan.NewNames("tuple", "translated", "reply", "verdict", "drop_reason", "policy", "egress", "point", "flags", "socket_cookie", "cgroup_id", "src_workload", "dst_workload", "src_name", "dst_name", "count", "start", "bytes", "packets")
+
 func (d *Decoder) readFlow(v *event.Flow, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesFlow, 0); i >= 0; i = s.Member(namesFlow, i+1) {
+		switch i {
+		case 0: // tuple
 			d.readTuple(&v.Tuple)
-		case "translated":
-			v.Translated = s.AddrPort()
-		case "reply":
+		case 1: // translated
+			v.Translated = d.addrPort()
+		case 2: // reply
 			v.Reply = s.Bool()
-		case "verdict":
+		case 3: // verdict
 			d.text(&v.Verdict)
-		case "drop_reason":
+		case 4: // drop_reason
 			v.DropReason = d.string()
-		case "policy":
+		case 5: // policy
 			v.Policy = d.string()
-		case "egress":
+		case 6: // egress
 			v.Egress = s.Bool()
-		case "point":
+		case 7: // point
 			v.Point = d.string()
-		case "flags":
+		case 8: // flags
 			v.Flags = d.string()
-		case "socket_cookie":
-			v.Cookie = event.SocketCookie(s.Uint64())
-		case "cgroup_id":
-			v.Cgroup = event.CgroupID(s.Uint64())
-		case "src_workload":
+		case 9: // socket_cookie
+			v.Cookie = event.SocketCookie(s.Uint())
+		case 10: // cgroup_id
+			v.Cgroup = event.CgroupID(s.Uint())
+		case 11: // src_workload
 			d.readWorkload(&v.SrcWorkload)
-		case "dst_workload":
+		case 12: // dst_workload
 			d.readWorkload(&v.DstWorkload)
-		case "src_name":
+		case 13: // src_name
 			v.SrcName = d.string()
-		case "dst_name":
+		case 14: // dst_name
 			v.DstName = d.string()
-		case "count":
-			v.Count = s.Uint32()
-		case "start":
-			v.Start = s.Time()
-		case "bytes":
-			v.Bytes = s.Uint64()
-		case "packets":
-			v.Packets = s.Uint64()
+		case 15: // count
+			v.Count = uint32(d.uint(math.MaxUint32))
+		case 16: // start
+			v.Start = d.time()
+		case 17: // bytes
+			v.Bytes = s.Uint()
+		case 18: // packets
+			v.Packets = s.Uint()
 		default:
 			s.Skip()
 		}
 	}
 }
+
+var namesHTTPFlow = scan.NewNames("tuple", "trace", "http", "request_id", "response", "latency_ns", "verdict", "egress", "src_workload", "dst_workload")
 
 func (d *Decoder) readHTTPFlow(v *event.HTTPFlow, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesHTTPFlow, 0); i >= 0; i = s.Member(namesHTTPFlow, i+1) {
+		switch i {
+		case 0: // tuple
 			d.readTuple(&v.Tuple)
-		case "trace":
+		case 1: // trace
 			d.readTraceContext(&v.Trace)
-		case "http":
+		case 2: // http
 			d.readHTTP(&v.HTTP)
-		case "request_id":
+		case 3: // request_id
 			v.RequestID = d.string()
-		case "response":
+		case 4: // response
 			v.Response = s.Bool()
-		case "latency_ns":
-			v.LatencyNS = s.Uint64()
-		case "verdict":
+		case 5: // latency_ns
+			v.LatencyNS = s.Uint()
+		case 6: // verdict
 			d.text(&v.Verdict)
-		case "egress":
+		case 7: // egress
 			v.Egress = s.Bool()
-		case "src_workload":
+		case 8: // src_workload
 			d.readWorkload(&v.SrcWorkload)
-		case "dst_workload":
+		case 9: // dst_workload
 			d.readWorkload(&v.DstWorkload)
 		default:
 			s.Skip()
@@ -234,129 +278,138 @@ func (d *Decoder) readHTTPFlow(v *event.HTTPFlow, _ *event.Batch) {
 	}
 }
 
+var namesDNS = scan.NewNames("tuple", "query", "type", "rcode", "response", "answers", "verdict", "workload", "latency_ns")
+
 func (d *Decoder) readDNS(v *event.DNS, b *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesDNS, 0); i >= 0; i = s.Member(namesDNS, i+1) {
+		switch i {
+		case 0: // tuple
 			d.readTuple(&v.Tuple)
-		case "query":
+		case 1: // query
 			v.Query = d.string()
-		case "type":
+		case 2: // type
 			v.Type = d.string()
-		case "rcode":
-			v.RCode = s.Uint16()
-		case "response":
+		case 3: // rcode
+			v.RCode = uint16(d.uint(math.MaxUint16))
+		case 4: // response
 			v.Response = s.Bool()
-		case "answers":
+		case 5: // answers
 			d.addrs = d.addrs[:0]
 			for s.Array(); s.Next(); {
-				d.addrs = append(d.addrs, s.Addr())
+				d.addrs = append(d.addrs, d.addr())
 			}
 			v.Answers = b.CopyAddrs(d.addrs)
-		case "verdict":
+		case 6: // verdict
 			d.text(&v.Verdict)
-		case "workload":
+		case 7: // workload
 			d.readWorkload(&v.Workload)
-		case "latency_ns":
-			v.Latency = s.Uint64()
+		case 8: // latency_ns
+			v.Latency = s.Uint()
 		default:
 			s.Skip()
 		}
 	}
 }
+
+var namesSocket = scan.NewNames("socket_cookie", "sock_addr", "netns", "cgroup_id", "tuple", "original", "role", "process", "tid", "goroutine", "workload", "opened", "verdict", "bytes_out", "bytes_in", "retransmits", "srtt_us")
 
 func (d *Decoder) readSocket(v *event.Socket, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "socket_cookie":
-			v.Cookie = event.SocketCookie(s.Uint64())
-		case "sock_addr":
-			v.Addr = event.SockAddr(s.Uint64())
-		case "netns":
-			v.Netns = s.Uint32()
-		case "cgroup_id":
-			v.Cgroup = event.CgroupID(s.Uint64())
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesSocket, 0); i >= 0; i = s.Member(namesSocket, i+1) {
+		switch i {
+		case 0: // socket_cookie
+			v.Cookie = event.SocketCookie(s.Uint())
+		case 1: // sock_addr
+			v.Addr = event.SockAddr(s.Uint())
+		case 2: // netns
+			v.Netns = uint32(d.uint(math.MaxUint32))
+		case 3: // cgroup_id
+			v.Cgroup = event.CgroupID(s.Uint())
+		case 4: // tuple
 			d.readTuple(&v.Tuple)
-		case "original":
-			v.Original = s.AddrPort()
-		case "role":
+		case 5: // original
+			v.Original = d.addrPort()
+		case 6: // role
 			d.text(&v.Role)
-		case "process":
+		case 7: // process
 			d.readProcessRef(&v.Process)
-		case "tid":
-			v.TID = s.Uint32()
-		case "goroutine":
-			v.Goroutine = s.Uint64()
-		case "workload":
+		case 8: // tid
+			v.TID = uint32(d.uint(math.MaxUint32))
+		case 9: // goroutine
+			v.Goroutine = s.Uint()
+		case 10: // workload
 			d.readWorkload(&v.Workload)
-		case "opened":
-			v.Opened = s.Time()
-		case "verdict":
+		case 11: // opened
+			v.Opened = d.time()
+		case 12: // verdict
 			d.text(&v.Verdict)
-		case "bytes_out":
-			v.BytesOut = s.Uint64()
-		case "bytes_in":
-			v.BytesIn = s.Uint64()
-		case "retransmits":
-			v.Retrans = s.Uint32()
-		case "srtt_us":
-			v.SRTTUS = s.Uint32()
+		case 13: // bytes_out
+			v.BytesOut = s.Uint()
+		case 14: // bytes_in
+			v.BytesIn = s.Uint()
+		case 15: // retransmits
+			v.Retrans = uint32(d.uint(math.MaxUint32))
+		case 16: // srtt_us
+			v.SRTTUS = uint32(d.uint(math.MaxUint32))
 		default:
 			s.Skip()
 		}
 	}
 }
 
+var namesExchange = scan.NewNames("socket_cookie", "tuple", "role", "ordinal", "stream_id", "protocol", "start", "first_byte", "bytes_out", "bytes_in", "http", "trace", "request_id", "process", "tid", "goroutine", "parent_goroutine", "response_id", "model", "usage", "workload", "response")
+
 func (d *Decoder) readExchange(v *event.Exchange, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "socket_cookie":
-			v.Cookie = event.SocketCookie(s.Uint64())
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesExchange, 0); i >= 0; i = s.Member(namesExchange, i+1) {
+		switch i {
+		case 0: // socket_cookie
+			v.Cookie = event.SocketCookie(s.Uint())
+		case 1: // tuple
 			d.readTuple(&v.Tuple)
-		case "role":
+		case 2: // role
 			d.text(&v.Role)
-		case "ordinal":
-			v.Ordinal = s.Uint32()
-		case "stream_id":
-			v.StreamID = s.Uint32()
-		case "protocol":
+		case 3: // ordinal
+			v.Ordinal = uint32(d.uint(math.MaxUint32))
+		case 4: // stream_id
+			v.StreamID = uint32(d.uint(math.MaxUint32))
+		case 5: // protocol
 			v.Protocol = d.string()
-		case "start":
-			v.Start = s.Time()
-		case "first_byte":
-			v.FirstByte = s.Time()
-		case "bytes_out":
-			v.BytesOut = s.Uint64()
-		case "bytes_in":
-			v.BytesIn = s.Uint64()
-		case "http":
+		case 6: // start
+			v.Start = d.time()
+		case 7: // first_byte
+			v.FirstByte = d.time()
+		case 8: // bytes_out
+			v.BytesOut = s.Uint()
+		case 9: // bytes_in
+			v.BytesIn = s.Uint()
+		case 10: // http
 			d.readHTTP(&v.HTTP)
-		case "trace":
+		case 11: // trace
 			d.readTraceContext(&v.Trace)
-		case "request_id":
+		case 12: // request_id
 			v.RequestID = d.string()
-		case "process":
+		case 13: // process
 			d.readProcessRef(&v.Process)
-		case "tid":
-			v.TID = s.Uint32()
-		case "goroutine":
-			v.Goroutine = s.Uint64()
-		case "parent_goroutine":
-			v.ParentGo = s.Uint64()
-		case "response_id":
+		case 14: // tid
+			v.TID = uint32(d.uint(math.MaxUint32))
+		case 15: // goroutine
+			v.Goroutine = s.Uint()
+		case 16: // parent_goroutine
+			v.ParentGo = s.Uint()
+		case 17: // response_id
 			v.ResponseID = d.string()
-		case "model":
+		case 18: // model
 			v.Model = d.string()
-		case "usage":
+		case 19: // usage
 			d.readUsage(&v.Usage)
-		case "workload":
+		case 20: // workload
 			d.readWorkload(&v.Workload)
-		case "response":
+		case 21: // response
 			v.Response = s.Bool()
 		default:
 			s.Skip()
@@ -364,17 +417,20 @@ func (d *Decoder) readExchange(v *event.Exchange, _ *event.Batch) {
 	}
 }
 
+var namesTLSHello = scan.NewNames("socket_cookie", "tuple", "sni", "alpn")
+
 func (d *Decoder) readTLSHello(v *event.TLSHello, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "socket_cookie":
-			v.Cookie = event.SocketCookie(s.Uint64())
-		case "tuple":
+	s.Object()
+	for i := s.Member(namesTLSHello, 0); i >= 0; i = s.Member(namesTLSHello, i+1) {
+		switch i {
+		case 0: // socket_cookie
+			v.Cookie = event.SocketCookie(s.Uint())
+		case 1: // tuple
 			d.readTuple(&v.Tuple)
-		case "sni":
+		case 2: // sni
 			v.SNI = d.string()
-		case "alpn":
+		case 3: // alpn
 			v.ALPN = d.string()
 		default:
 			s.Skip()
@@ -382,47 +438,50 @@ func (d *Decoder) readTLSHello(v *event.TLSHello, _ *event.Batch) {
 	}
 }
 
+var namesProcess = scan.NewNames("exec_id", "parent_exec_id", "process", "parent", "tid", "parent_tid", "binary", "args", "hashes", "cwd", "uid", "trace", "cgroup_id", "container_id", "workload", "entered", "started", "exit_code", "signal")
+
 func (d *Decoder) readProcess(v *event.Process, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "exec_id":
+	s.Object()
+	for i := s.Member(namesProcess, 0); i >= 0; i = s.Member(namesProcess, i+1) {
+		switch i {
+		case 0: // exec_id
 			v.ExecID = event.ExecID(d.string())
-		case "parent_exec_id":
+		case 1: // parent_exec_id
 			v.ParentExecID = event.ExecID(d.string())
-		case "process":
+		case 2: // process
 			d.readProcessRef(&v.Process)
-		case "parent":
+		case 3: // parent
 			d.readProcessRef(&v.Parent)
-		case "tid":
-			v.TID = s.Uint32()
-		case "parent_tid":
-			v.ParentTID = s.Uint32()
-		case "binary":
+		case 4: // tid
+			v.TID = uint32(d.uint(math.MaxUint32))
+		case 5: // parent_tid
+			v.ParentTID = uint32(d.uint(math.MaxUint32))
+		case 6: // binary
 			v.Binary = d.string()
-		case "args":
+		case 7: // args
 			v.Args = d.string()
-		case "hashes":
+		case 8: // hashes
 			d.text(&v.Hashes)
-		case "cwd":
+		case 9: // cwd
 			v.CWD = d.string()
-		case "uid":
-			v.UID = s.Uint32()
-		case "trace":
+		case 10: // uid
+			v.UID = uint32(d.uint(math.MaxUint32))
+		case 11: // trace
 			d.readTraceContext(&v.Trace)
-		case "cgroup_id":
-			v.Cgroup = event.CgroupID(s.Uint64())
-		case "container_id":
+		case 12: // cgroup_id
+			v.Cgroup = event.CgroupID(s.Uint())
+		case 13: // container_id
 			v.Container = d.string()
-		case "workload":
+		case 14: // workload
 			d.readWorkload(&v.Workload)
-		case "entered":
+		case 15: // entered
 			v.Entered = s.Bool()
-		case "started":
-			v.Started = s.Time()
-		case "exit_code":
-			v.ExitCode = s.Uint32()
-		case "signal":
+		case 16: // started
+			v.Started = d.time()
+		case 17: // exit_code
+			v.ExitCode = uint32(d.uint(math.MaxUint32))
+		case 18: // signal
 			v.Signal = d.string()
 		default:
 			s.Skip()
@@ -430,39 +489,42 @@ func (d *Decoder) readProcess(v *event.Process, _ *event.Batch) {
 	}
 }
 
+var namesSyscall = scan.NewNames("exec_id", "parent_exec_id", "process", "tid", "binary", "hook", "function", "sock_addr", "tuple", "file", "policy", "action", "return", "message", "workload")
+
 func (d *Decoder) readSyscall(v *event.Syscall, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "exec_id":
+	s.Object()
+	for i := s.Member(namesSyscall, 0); i >= 0; i = s.Member(namesSyscall, i+1) {
+		switch i {
+		case 0: // exec_id
 			v.ExecID = event.ExecID(d.string())
-		case "parent_exec_id":
+		case 1: // parent_exec_id
 			v.ParentExecID = event.ExecID(d.string())
-		case "process":
+		case 2: // process
 			d.readProcessRef(&v.Process)
-		case "tid":
-			v.TID = s.Uint32()
-		case "binary":
+		case 3: // tid
+			v.TID = uint32(d.uint(math.MaxUint32))
+		case 4: // binary
 			v.Binary = d.string()
-		case "hook":
+		case 5: // hook
 			v.Hook = d.string()
-		case "function":
+		case 6: // function
 			v.Function = d.string()
-		case "sock_addr":
-			v.SockAddr = event.SockAddr(s.Uint64())
-		case "tuple":
+		case 7: // sock_addr
+			v.SockAddr = event.SockAddr(s.Uint())
+		case 8: // tuple
 			d.readTuple(&v.Tuple)
-		case "file":
+		case 9: // file
 			v.File = d.string()
-		case "policy":
+		case 10: // policy
 			v.Policy = d.string()
-		case "action":
+		case 11: // action
 			v.Action = d.string()
-		case "return":
+		case 12: // return
 			v.Return = s.Int64()
-		case "message":
+		case 13: // message
 			v.Message = d.string()
-		case "workload":
+		case 14: // workload
 			d.readWorkload(&v.Workload)
 		default:
 			s.Skip()
@@ -470,57 +532,60 @@ func (d *Decoder) readSyscall(v *event.Syscall, _ *event.Batch) {
 	}
 }
 
+var namesSpan = scan.NewNames("trace_id", "span_id", "parent_id", "span_kind", "stage", "status", "name", "scope", "service", "start", "pid", "workload", "proof", "peer", "local", "server", "server_port", "client", "http", "protocol", "socket_cookie", "gen_ai", "error", "links")
+
 func (d *Decoder) readSpan(v *event.Span, b *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "trace_id":
+	s.Object()
+	for i := s.Member(namesSpan, 0); i >= 0; i = s.Member(namesSpan, i+1) {
+		switch i {
+		case 0: // trace_id
 			d.hex(v.TraceID[:])
-		case "span_id":
+		case 1: // span_id
 			d.hex(v.SpanID[:])
-		case "parent_id":
+		case 2: // parent_id
 			d.hex(v.ParentID[:])
-		case "span_kind":
+		case 3: // span_kind
 			d.text(&v.Kind)
-		case "stage":
+		case 4: // stage
 			d.text(&v.Stage)
-		case "status":
+		case 5: // status
 			d.text(&v.Status)
-		case "name":
+		case 6: // name
 			v.Name = d.string()
-		case "scope":
+		case 7: // scope
 			v.Scope = d.string()
-		case "service":
+		case 8: // service
 			v.Service = d.string()
-		case "start":
-			v.Start = s.Time()
-		case "pid":
-			v.PID = s.Uint32()
-		case "workload":
+		case 9: // start
+			v.Start = d.time()
+		case 10: // pid
+			v.PID = uint32(d.uint(math.MaxUint32))
+		case 11: // workload
 			d.readWorkload(&v.Workload)
-		case "proof":
+		case 12: // proof
 			d.text(&v.Proof)
-		case "peer":
-			v.Peer = s.AddrPort()
-		case "local":
-			v.Local = s.AddrPort()
-		case "server":
+		case 13: // peer
+			v.Peer = d.addrPort()
+		case 14: // local
+			v.Local = d.addrPort()
+		case 15: // server
 			v.Server = d.string()
-		case "server_port":
-			v.ServerPort = s.Uint16()
-		case "client":
-			v.Client = s.Addr()
-		case "http":
+		case 16: // server_port
+			v.ServerPort = uint16(d.uint(math.MaxUint16))
+		case 17: // client
+			v.Client = d.addr()
+		case 18: // http
 			d.readHTTP(&v.HTTP)
-		case "protocol":
+		case 19: // protocol
 			v.Protocol = d.string()
-		case "socket_cookie":
-			v.Cookie = event.SocketCookie(s.Uint64())
-		case "gen_ai":
+		case 20: // socket_cookie
+			v.Cookie = event.SocketCookie(s.Uint())
+		case 21: // gen_ai
 			d.readGenAI(&v.GenAI)
-		case "error":
+		case 22: // error
 			v.Error = d.string()
-		case "links":
+		case 23: // links
 			d.links = d.links[:0]
 			for s.Array(); s.Next(); {
 				var e event.SpanLink
@@ -534,21 +599,24 @@ func (d *Decoder) readSpan(v *event.Span, b *event.Batch) {
 	}
 }
 
+var namesSpanLog = scan.NewNames("trace_id", "span_id", "name", "severity", "service", "workload")
+
 func (d *Decoder) readSpanLog(v *event.SpanLog, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "trace_id":
+	s.Object()
+	for i := s.Member(namesSpanLog, 0); i >= 0; i = s.Member(namesSpanLog, i+1) {
+		switch i {
+		case 0: // trace_id
 			d.hex(v.TraceID[:])
-		case "span_id":
+		case 1: // span_id
 			d.hex(v.SpanID[:])
-		case "name":
+		case 2: // name
 			v.Name = d.string()
-		case "severity":
+		case 3: // severity
 			v.Severity = d.string()
-		case "service":
+		case 4: // service
 			v.Service = d.string()
-		case "workload":
+		case 5: // workload
 			d.readWorkload(&v.Workload)
 		default:
 			s.Skip()
@@ -556,21 +624,24 @@ func (d *Decoder) readSpanLog(v *event.SpanLog, _ *event.Batch) {
 	}
 }
 
+var namesPod = scan.NewNames("workload", "ips", "host_network", "containers", "owner", "service_account", "valid_from", "valid_to", "cgroup_id")
+
 func (d *Decoder) readPod(v *event.Pod, b *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "workload":
+	s.Object()
+	for i := s.Member(namesPod, 0); i >= 0; i = s.Member(namesPod, i+1) {
+		switch i {
+		case 0: // workload
 			d.readWorkload(&v.Workload)
-		case "ips":
+		case 1: // ips
 			d.addrs = d.addrs[:0]
 			for s.Array(); s.Next(); {
-				d.addrs = append(d.addrs, s.Addr())
+				d.addrs = append(d.addrs, d.addr())
 			}
 			v.IPs = b.CopyAddrs(d.addrs)
-		case "host_network":
+		case 2: // host_network
 			v.HostNetwork = s.Bool()
-		case "containers":
+		case 3: // containers
 			d.containers = d.containers[:0]
 			for s.Array(); s.Next(); {
 				var e event.Container
@@ -578,73 +649,79 @@ func (d *Decoder) readPod(v *event.Pod, b *event.Batch) {
 				d.containers = append(d.containers, e)
 			}
 			v.Containers = b.CopyContainers(d.containers)
-		case "owner":
+		case 4: // owner
 			v.Owner = d.string()
-		case "service_account":
+		case 5: // service_account
 			v.ServiceAccount = d.string()
-		case "valid_from":
-			v.ValidFrom = s.Time()
-		case "valid_to":
-			v.ValidTo = s.Time()
-		case "cgroup_id":
-			v.Cgroup = event.CgroupID(s.Uint64())
+		case 6: // valid_from
+			v.ValidFrom = d.time()
+		case 7: // valid_to
+			v.ValidTo = d.time()
+		case 8: // cgroup_id
+			v.Cgroup = event.CgroupID(s.Uint())
 		default:
 			s.Skip()
 		}
 	}
 }
+
+var namesService = scan.NewNames("namespace", "name", "ips", "ports", "endpoints", "valid_from", "valid_to")
 
 func (d *Decoder) readService(v *event.Service, b *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "namespace":
+	s.Object()
+	for i := s.Member(namesService, 0); i >= 0; i = s.Member(namesService, i+1) {
+		switch i {
+		case 0: // namespace
 			v.Namespace = d.string()
-		case "name":
+		case 1: // name
 			v.Name = d.string()
-		case "ips":
+		case 2: // ips
 			d.addrs = d.addrs[:0]
 			for s.Array(); s.Next(); {
-				d.addrs = append(d.addrs, s.Addr())
+				d.addrs = append(d.addrs, d.addr())
 			}
 			v.IPs = b.CopyAddrs(d.addrs)
-		case "ports":
+		case 3: // ports
 			d.ports = d.ports[:0]
 			for s.Array(); s.Next(); {
-				d.ports = append(d.ports, s.Uint16())
+				d.ports = append(d.ports, uint16(d.uint(math.MaxUint16)))
 			}
 			v.Ports = b.CopyPorts(d.ports)
-		case "endpoints":
+		case 4: // endpoints
 			d.addrPorts = d.addrPorts[:0]
 			for s.Array(); s.Next(); {
-				d.addrPorts = append(d.addrPorts, s.AddrPort())
+				d.addrPorts = append(d.addrPorts, d.addrPort())
 			}
 			v.Endpoints = b.CopyAddrPorts(d.addrPorts)
-		case "valid_from":
-			v.ValidFrom = s.Time()
-		case "valid_to":
-			v.ValidTo = s.Time()
+		case 5: // valid_from
+			v.ValidFrom = d.time()
+		case 6: // valid_to
+			v.ValidTo = d.time()
 		default:
 			s.Skip()
 		}
 	}
 }
 
+var namesLoss = scan.NewNames("of", "count", "from", "to", "reason", "scope")
+
 func (d *Decoder) readLoss(v *event.Loss, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "of":
+	s.Object()
+	for i := s.Member(namesLoss, 0); i >= 0; i = s.Member(namesLoss, i+1) {
+		switch i {
+		case 0: // of
 			d.text(&v.Of)
-		case "count":
-			v.Count = s.Uint64()
-		case "from":
-			v.From = s.Time()
-		case "to":
-			v.To = s.Time()
-		case "reason":
+		case 1: // count
+			v.Count = s.Uint()
+		case 2: // from
+			v.From = d.time()
+		case 3: // to
+			v.To = d.time()
+		case 4: // reason
 			v.Reason = d.string()
-		case "scope":
+		case 5: // scope
 			v.Scope = d.string()
 		default:
 			s.Skip()
@@ -652,19 +729,22 @@ func (d *Decoder) readLoss(v *event.Loss, _ *event.Batch) {
 	}
 }
 
+var namesClock = scan.NewNames("of", "boot_ns", "wall", "watermark", "idle")
+
 func (d *Decoder) readClock(v *event.Clock, _ *event.Batch) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "of":
+	s.Object()
+	for i := s.Member(namesClock, 0); i >= 0; i = s.Member(namesClock, i+1) {
+		switch i {
+		case 0: // of
 			d.text(&v.Of)
-		case "boot_ns":
-			v.BootNS = s.Uint64()
-		case "wall":
-			v.Wall = s.Time()
-		case "watermark":
-			v.Watermark = s.Time()
-		case "idle":
+		case 1: // boot_ns
+			v.BootNS = s.Uint()
+		case 2: // wall
+			v.Wall = d.time()
+		case 3: // watermark
+			v.Watermark = d.time()
+		case 4: // idle
 			v.Idle = s.Bool()
 		default:
 			s.Skip()
@@ -672,15 +752,18 @@ func (d *Decoder) readClock(v *event.Clock, _ *event.Batch) {
 	}
 }
 
+var namesTraceContext = scan.NewNames("trace_id", "span_id", "format")
+
 func (d *Decoder) readTraceContext(v *event.TraceContext) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "trace_id":
+	s.Object()
+	for i := s.Member(namesTraceContext, 0); i >= 0; i = s.Member(namesTraceContext, i+1) {
+		switch i {
+		case 0: // trace_id
 			d.hex(v.TraceID[:])
-		case "span_id":
+		case 1: // span_id
 			d.hex(v.SpanID[:])
-		case "format":
+		case 2: // format
 			v.Format = d.string()
 		default:
 			s.Skip()
@@ -688,55 +771,64 @@ func (d *Decoder) readTraceContext(v *event.TraceContext) {
 	}
 }
 
+var namesHTTP = scan.NewNames("method", "host", "path", "status")
+
 func (d *Decoder) readHTTP(v *event.HTTP) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "method":
+	s.Object()
+	for i := s.Member(namesHTTP, 0); i >= 0; i = s.Member(namesHTTP, i+1) {
+		switch i {
+		case 0: // method
 			v.Method = d.string()
-		case "host":
+		case 1: // host
 			v.Host = d.string()
-		case "path":
+		case 2: // path
 			v.Path = d.string()
-		case "status":
-			v.Status = s.Uint16()
+		case 3: // status
+			v.Status = uint16(d.uint(math.MaxUint16))
 		default:
 			s.Skip()
 		}
 	}
 }
+
+var namesTuple = scan.NewNames("proto", "src", "dst")
 
 func (d *Decoder) readTuple(v *event.Tuple) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "proto":
+	s.Object()
+	for i := s.Member(namesTuple, 0); i >= 0; i = s.Member(namesTuple, i+1) {
+		switch i {
+		case 0: // proto
 			d.text(&v.Proto)
-		case "src":
-			v.Src = s.AddrPort()
-		case "dst":
-			v.Dst = s.AddrPort()
+		case 1: // src
+			v.Src = d.addrPort()
+		case 2: // dst
+			v.Dst = d.addrPort()
 		default:
 			s.Skip()
 		}
 	}
 }
 
+var namesWorkload = scan.NewNames("cluster", "namespace", "pod", "pod_uid", "container", "node")
+
 func (d *Decoder) readWorkload(v *event.Workload) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "cluster":
+	s.Object()
+	for i := s.Member(namesWorkload, 0); i >= 0; i = s.Member(namesWorkload, i+1) {
+		switch i {
+		case 0: // cluster
 			v.Cluster = d.string()
-		case "namespace":
+		case 1: // namespace
 			v.Namespace = d.string()
-		case "pod":
+		case 2: // pod
 			v.Pod = d.string()
-		case "pod_uid":
+		case 3: // pod_uid
 			v.PodUID = d.string()
-		case "container":
+		case 4: // container
 			v.Container = d.string()
-		case "node":
+		case 5: // node
 			v.Node = d.string()
 		default:
 			s.Skip()
@@ -744,69 +836,78 @@ func (d *Decoder) readWorkload(v *event.Workload) {
 	}
 }
 
+var namesProcessRef = scan.NewNames("pid", "start_ns")
+
 func (d *Decoder) readProcessRef(v *event.ProcessRef) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "pid":
-			v.PID = s.Uint32()
-		case "start_ns":
-			v.StartNS = s.Uint64()
+	s.Object()
+	for i := s.Member(namesProcessRef, 0); i >= 0; i = s.Member(namesProcessRef, i+1) {
+		switch i {
+		case 0: // pid
+			v.PID = uint32(d.uint(math.MaxUint32))
+		case 1: // start_ns
+			v.StartNS = s.Uint()
 		default:
 			s.Skip()
 		}
 	}
 }
+
+var namesUsage = scan.NewNames("input", "output")
 
 func (d *Decoder) readUsage(v *event.Usage) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "input":
-			v.Input = s.Uint64()
-		case "output":
-			v.Output = s.Uint64()
+	s.Object()
+	for i := s.Member(namesUsage, 0); i >= 0; i = s.Member(namesUsage, i+1) {
+		switch i {
+		case 0: // input
+			v.Input = s.Uint()
+		case 1: // output
+			v.Output = s.Uint()
 		default:
 			s.Skip()
 		}
 	}
 }
 
+var namesGenAI = scan.NewNames("operation", "provider", "agent", "model", "tool", "tool_type", "tool_call_id", "tool_hashes", "tool_args", "handoff_to", "conversation", "invocation", "response_id", "finish", "usage", "framework")
+
 func (d *Decoder) readGenAI(v *event.GenAI) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "operation":
+	s.Object()
+	for i := s.Member(namesGenAI, 0); i >= 0; i = s.Member(namesGenAI, i+1) {
+		switch i {
+		case 0: // operation
 			v.Operation = d.string()
-		case "provider":
+		case 1: // provider
 			v.Provider = d.string()
-		case "agent":
+		case 2: // agent
 			v.Agent = d.string()
-		case "model":
+		case 3: // model
 			v.Model = d.string()
-		case "tool":
+		case 4: // tool
 			v.Tool = d.string()
-		case "tool_type":
+		case 5: // tool_type
 			v.ToolType = d.string()
-		case "tool_call_id":
+		case 6: // tool_call_id
 			v.ToolCallID = d.string()
-		case "tool_hashes":
+		case 7: // tool_hashes
 			d.text(&v.ToolHashes)
-		case "tool_args":
+		case 8: // tool_args
 			v.ToolArgs = d.string()
-		case "handoff_to":
+		case 9: // handoff_to
 			v.HandoffTo = d.string()
-		case "conversation":
+		case 10: // conversation
 			v.Conversation = d.string()
-		case "invocation":
+		case 11: // invocation
 			v.Invocation = d.string()
-		case "response_id":
+		case 12: // response_id
 			v.ResponseID = d.string()
-		case "finish":
+		case 13: // finish
 			v.Finish = d.string()
-		case "usage":
+		case 14: // usage
 			d.readUsage(&v.Usage)
-		case "framework":
+		case 15: // framework
 			v.Framework = d.string()
 		default:
 			s.Skip()
@@ -814,13 +915,16 @@ func (d *Decoder) readGenAI(v *event.GenAI) {
 	}
 }
 
+var namesSpanLink = scan.NewNames("trace_id", "span_id")
+
 func (d *Decoder) readSpanLink(v *event.SpanLink) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "trace_id":
+	s.Object()
+	for i := s.Member(namesSpanLink, 0); i >= 0; i = s.Member(namesSpanLink, i+1) {
+		switch i {
+		case 0: // trace_id
 			d.hex(v.TraceID[:])
-		case "span_id":
+		case 1: // span_id
 			d.hex(v.SpanID[:])
 		default:
 			s.Skip()
@@ -828,13 +932,16 @@ func (d *Decoder) readSpanLink(v *event.SpanLink) {
 	}
 }
 
+var namesContainer = scan.NewNames("name", "id")
+
 func (d *Decoder) readContainer(v *event.Container) {
 	s := &d.scan
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "name":
+	s.Object()
+	for i := s.Member(namesContainer, 0); i >= 0; i = s.Member(namesContainer, i+1) {
+		switch i {
+		case 0: // name
 			v.Name = d.string()
-		case "id":
+		case 1: // id
 			v.ID = d.string()
 		default:
 			s.Skip()

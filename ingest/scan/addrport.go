@@ -5,20 +5,6 @@ import (
 	"net/netip"
 )
 
-// AddrPort reads an address with its port ("10.0.0.1:80", "[::1]:80"); null and
-// the empty string are zero.
-func (s *JSON) AddrPort() netip.AddrPort {
-	b := s.Bytes()
-	if len(b) == 0 || s.err != nil {
-		return netip.AddrPort{}
-	}
-	a, ok := AddrPort(b)
-	if !ok {
-		s.wrongType("an IP address and port")
-	}
-	return a
-}
-
 // AddrPort parses an address with its port into the canonical form of Addr. An
 // IPv6 address stands in brackets.
 func AddrPort(b []byte) (netip.AddrPort, bool) {

@@ -10,7 +10,7 @@ import (
 // emitDecode writes the readers of package recording.
 func emitDecode(w *bytes.Buffer, m *model) error {
 	fmt.Fprintf(w, header, "recording")
-	w.WriteString("import \"github.com/sennit-io/sennit/schemas/event\"\n\n")
+	w.WriteString("import (\n\t\"math\"\n\n\t\"github.com/sennit-io/sennit/ingest/scan\"\n\t\"github.com/sennit-io/sennit/schemas/event\"\n)\n\n")
 
 	w.WriteString("// kindOf returns the kind of a name, KindNone for one that no sender makes.\n")
 	w.WriteString("func kindOf(name []byte) event.Kind {\n\tswitch string(name) {\n")
@@ -38,6 +38,9 @@ func emitDecode(w *bytes.Buffer, m *model) error {
 	}
 	w.WriteString("\t}\n\treturn nil\n}\n\n")
 
+	if err := emitHead(w, m); err != nil {
+		return err
+	}
 	for _, o := range slices.Concat(m.payloads, m.parts) {
 		if !made[o.name] && !slices.Contains(m.parts, o) {
 			continue
@@ -50,15 +53,53 @@ func emitDecode(w *bytes.Buffer, m *model) error {
 				arg = ", _ *event.Batch"
 			}
 		}
-		fmt.Fprintf(w, "func (d *Decoder) read%s(v *event.%s%s) {\n\ts := &d.scan\n\tfor s.Object(); s.Next(); {\n\t\tswitch string(s.Key()) {\n", o.name, o.name, arg)
-		for _, f := range o.fields {
-			fmt.Fprintf(w, "\t\tcase %q:\n", f.key)
+		names := emitNames(w, o)
+		fmt.Fprintf(w, "func (d *Decoder) read%s(v *event.%s%s) {\n\ts := &d.scan\n\ts.Object()\n", o.name, o.name, arg)
+		fmt.Fprintf(w, "\tfor i := s.Member(%s, 0); i >= 0; i = s.Member(%s, i+1) {\n\t\tswitch i {\n", names, names)
+		for i, f := range o.fields {
+			fmt.Fprintf(w, "\t\tcase %d: // %s\n", i, f.key)
 			if err := readValue(w, m, f.typ, "v."+f.goName); err != nil {
 				return fmt.Errorf("%s.%s: %w", o.name, f.goName, err)
 			}
 		}
 		w.WriteString("\t\tdefault:\n\t\t\ts.Skip()\n\t\t}\n\t}\n}\n\n")
 	}
+	return nil
+}
+
+func emitNames(w *bytes.Buffer, o *object) string {
+	names := "names" + o.name
+	fmt.Fprintf(w, "var %s = scan.NewNames(", names)
+	for _, f := range o.fields {
+		fmt.Fprintf(w, "%q, ", f.key)
+	}
+	w.WriteString(")\n\n")
+	return names
+}
+
+// emitHead writes what reads the members of Event itself; kind and payload
+// belong together and are read by hand.
+func emitHead(w *bytes.Buffer, m *model) error {
+	emitNames(w, m.event)
+	byHand := []string{"kind", "payload"}
+	w.WriteString("// Places in namesEvent of what is not read by readEvent.\nconst (\n")
+	for i, f := range m.event.fields {
+		if slices.Contains(byHand, f.key) {
+			fmt.Fprintf(w, "\tevent%s = %d\n", f.goName, i)
+		}
+	}
+	w.WriteString(")\n\n// readEvent reads the head's member at a place in namesEvent.\n")
+	w.WriteString("func (d *Decoder) readEvent(i int, v *event.Event) {\n\tswitch i {\n")
+	for i, f := range m.event.fields {
+		if slices.Contains(byHand, f.key) {
+			continue
+		}
+		fmt.Fprintf(w, "\tcase %d: // %s\n", i, f.key)
+		if err := readValue(w, m, f.typ, "v."+f.goName); err != nil {
+			return fmt.Errorf("Event.%s: %w", f.goName, err)
+		}
+	}
+	w.WriteString("\tdefault:\n\t\td.scan.Skip()\n\t}\n}\n\n")
 	return nil
 }
 
@@ -89,25 +130,25 @@ func readValue(w *bytes.Buffer, m *model, t shape, x string) error {
 	case formBool:
 		put("%s = s.Bool()", x)
 	case formUint16:
-		put("%s = s.Uint16()", x)
+		put("%s = uint16(d.uint(math.MaxUint16))", x)
 	case formUint32:
-		put("%s = s.Uint32()", x)
+		put("%s = uint32(d.uint(math.MaxUint32))", x)
 	case formUint64:
-		put("%s = s.Uint64()", x)
+		put("%s = s.Uint()", x)
 	case formInt64:
 		put("%s = s.Int64()", x)
 	case formHex:
 		put("d.hex(%s[:])", x)
 	case formCookie:
-		put("%s = event.%s(s.Uint64())", x, t.name)
+		put("%s = event.%s(s.Uint())", x, t.name)
 	case formEnum, formHashes:
 		put("d.text(&%s)", x)
 	case formTime:
-		put("%s = s.Time()", x)
+		put("%s = d.time()", x)
 	case formAddr:
-		put("%s = s.Addr()", x)
+		put("%s = d.addr()", x)
 	case formAddrPort:
-		put("%s = s.AddrPort()", x)
+		put("%s = d.addrPort()", x)
 	case formStruct:
 		if needsBatch(m, m.part(t.name)) {
 			put("d.read%s(&%s, b)", t.name, x)
