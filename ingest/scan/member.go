@@ -1,17 +1,35 @@
 package scan
 
+import (
+	"encoding/binary"
+	"math"
+)
+
 // Names are the member names of an object that a decoder knows, in the order in
 // which its usual writer has them.
 type Names struct {
 	bare   []string
-	quoted []string // as they stand in the text: "name":
+	quoted []quotedName
+}
+
+// quotedName is a name as it stands in the text, "name":, with its first eight
+// bytes (fewer, masked, for a shorter one) as a word.
+type quotedName struct {
+	text       string
+	word, mask uint64
 }
 
 // NewNames returns the names in the given order.
 func NewNames(names ...string) *Names {
 	n := &Names{bare: names}
 	for _, name := range names {
-		n.quoted = append(n.quoted, `"`+name+`":`)
+		q := quotedName{text: `"` + name + `":`, mask: math.MaxUint64}
+		var b [8]byte
+		if size := copy(b[:], q.text); size < 8 {
+			q.mask = 1<<(8*size) - 1
+		}
+		q.word = binary.LittleEndian.Uint64(b[:])
+		n.quoted = append(n.quoted, q)
 	}
 	return n
 }
@@ -29,14 +47,17 @@ func (s *JSON) Member(n *Names, at int) int {
 		if !s.first && p < len(s.buf) && s.buf[p] == ',' {
 			p++
 		}
-		if rest := s.buf[p:]; s.first == (p == s.pos) && len(rest) > 1 {
-			c := rest[1]
+		if rest := s.buf[p:]; s.first == (p == s.pos) && len(rest) >= 8 {
+			word := binary.LittleEndian.Uint64(rest)
 			for ; at < len(n.quoted); at++ {
 				// Fast path: the name is the expected one or soon after it.
-				q := n.quoted[at]
-				if q[1] == c && len(rest) >= len(q) && string(rest[:len(q)]) == q {
-					s.key = rest[1 : len(q)-2]
-					s.pos = p + len(q)
+				q := &n.quoted[at]
+				if word&q.mask != q.word {
+					continue
+				}
+				if size := len(q.text); size <= 8 || len(rest) >= size && string(rest[8:size]) == q.text[8:] {
+					s.key = rest[1 : size-2]
+					s.pos = p + size
 					s.first = false
 					return at
 				}
