@@ -189,23 +189,21 @@ func (s Status) String() string   { return nameOf(statusNames[:], uint8(s)) }
 func (p Proof) String() string    { return nameOf(proofNames[:], uint8(p)) }
 
 // String returns the protocol's usual name, else its number.
-func (p Proto) String() string {
-	switch p {
-	case ProtoNone:
-		return ""
-	case ProtoICMP:
-		return "icmp"
-	case ProtoTCP:
-		return "tcp"
-	case ProtoUDP:
-		return "udp"
-	case ProtoICMPv6:
-		return "icmpv6"
-	case ProtoSCTP:
-		return "sctp"
+func (p Proto) String() string { return protoNames[p] }
+
+// protoNames are made once: hot paths write protocols.
+var protoNames = func() (names [256]string) {
+	for i := range names {
+		names[i] = fmt.Sprintf("ip-%d", i)
 	}
-	return fmt.Sprintf("ip-%d", uint8(p))
-}
+	names[ProtoNone] = ""
+	names[ProtoICMP] = "icmp"
+	names[ProtoTCP] = "tcp"
+	names[ProtoUDP] = "udp"
+	names[ProtoICMPv6] = "icmpv6"
+	names[ProtoSCTP] = "sctp"
+	return names
+}()
 
 func nameOf(names []string, i uint8) string {
 	if int(i) < len(names) {
@@ -279,18 +277,27 @@ func (p *Proof) UnmarshalText(b []byte) error {
 
 // UnmarshalText reads the name, or "ip-" and the number.
 func (p *Proto) UnmarshalText(b []byte) error {
-	for _, known := range [...]Proto{ProtoNone, ProtoICMP, ProtoTCP, ProtoUDP, ProtoICMPv6, ProtoSCTP} {
-		if known.String() == string(b) {
+	for _, known := range [...]Proto{ProtoTCP, ProtoUDP, ProtoNone, ProtoICMP, ProtoICMPv6, ProtoSCTP} {
+		if protoNames[known] == string(b) {
 			*p = known
 			return nil
 		}
 	}
-	var n uint8
-	if _, err := fmt.Sscanf(string(b), "ip-%d", &n); err != nil {
-		return fmt.Errorf("unknown protocol %q", b)
+	if len(b) > 3 && len(b) <= 6 && string(b[:3]) == "ip-" {
+		n := 0
+		for _, c := range b[3:] {
+			if c < '0' || c > '9' {
+				n = 256
+				break
+			}
+			n = n*10 + int(c-'0')
+		}
+		if n < 256 {
+			*p = Proto(n)
+			return nil
+		}
 	}
-	*p = Proto(n)
-	return nil
+	return fmt.Errorf("unknown protocol %q", b)
 }
 
 func parseName(names []string, dst *uint8, b []byte, what string) error {
