@@ -100,6 +100,10 @@ func (d *Decoder) envelope() {
 				s.Skip()
 				continue
 			}
+			if r.bare { // what looked like a flow's members was not
+				*r = record{outerTime: r.outerTime, outerCluster: r.outerCluster, outerNode: r.outerNode}
+				d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
+			}
 			r.message = messageFlow
 			for s.Object(); s.Next(); {
 				d.flowField()
@@ -125,8 +129,10 @@ func (d *Decoder) envelope() {
 				s.Skip()
 			}
 		default:
-			if d.flowField() && r.message == messageNone {
-				r.message = messageFlow
+			if r.message != messageNone && !r.bare {
+				s.Skip()
+			} else if d.flowField() {
+				r.message, r.bare = messageFlow, true
 			}
 		}
 	}
@@ -138,7 +144,7 @@ func (d *Decoder) is(m message) bool {
 		d.s.Skip()
 		return false
 	}
-	d.r.message = m
+	d.r.message, d.r.bare = m, false
 	return true
 }
 

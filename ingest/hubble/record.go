@@ -10,6 +10,7 @@ import (
 // made at its end, when its kind is known and nothing can fail any more.
 type record struct {
 	message                 message
+	bare                    bool // the flow's members stand in the envelope's place
 	outerTime, time         event.Time
 	outerCluster, outerNode string
 	cluster, node           string
