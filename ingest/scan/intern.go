@@ -1,5 +1,7 @@
 package scan
 
+import "unicode/utf8"
+
 // Intern turns bytes into strings that are valid for ever, giving the same
 // string for the same bytes without allocating. Names repeat and are kept;
 // what never repeats (paths with ids in them) fills the table, which then
@@ -14,20 +16,23 @@ const (
 	maxInternLen = 256 // longer strings hardly repeat and are only copied
 )
 
-// String returns b as a string.
+// String returns b as a string. Bytes that are not UTF-8 are replaced one by one
+// by U+FFFD, as encoding/json does: protobuf and JSON writers refuse them.
 func (t *Intern) String(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
 	if len(b) > maxInternLen {
-		return string(b)
+		return validString(b)
 	}
 	if s, ok := t.recent[string(b)]; ok {
 		return s
 	}
 	s, ok := t.old[string(b)]
 	if !ok {
-		s = string(b)
+		if s = string(b); !utf8.ValidString(s) {
+			return validString(b)
+		}
 	}
 	if t.recent == nil || len(t.recent) >= maxIntern {
 		t.old = t.recent
@@ -35,6 +40,13 @@ func (t *Intern) String(b []byte) string {
 	}
 	t.recent[s] = s
 	return s
+}
+
+func validString(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return string([]rune(string(b)))
 }
 
 // Lower returns b in ASCII lower case.

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"unicode/utf16"
@@ -236,42 +235,16 @@ func (s *JSON) Bytes() []byte {
 // str reads the string at pos, copying to *scratch only if it has escapes.
 func (s *JSON) str(scratch *[]byte) []byte {
 	start := s.pos + 1
-	buf := s.buf
-	i := start
-	for i < len(buf) {
-		c := buf[i]
-		if c == '"' {
-			if i-start > MaxString {
-				s.limit("string length", MaxString)
-				return nil
-			}
-			s.pos = i + 1
-			return buf[start:i]
+	i, closed := plainEnd(s.buf, start)
+	if closed {
+		if i-start > MaxString {
+			s.limit("string length", MaxString)
+			return nil
 		}
-		if c == '\\' || c < 0x20 {
-			break
-		}
-		i++
-		if i-start == 32 { // long string: the vectorised search pays from here
-			n := bytes.IndexByte(buf[i:], '"')
-			if n < 0 {
-				break
-			}
-			if bytes.IndexByte(buf[i:i+n], '\\') < 0 && !hasControl(buf[i:i+n]) {
-				i += n
-			}
-		}
+		s.pos = i + 1
+		return s.buf[start:i]
 	}
 	return s.unescape(scratch, start, i)
-}
-
-func hasControl(b []byte) bool {
-	for _, c := range b {
-		if c < 0x20 {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *JSON) unescape(scratch *[]byte, start, i int) []byte {
@@ -366,7 +339,7 @@ func hexDigit(c byte) (byte, bool) {
 	case c >= '0' && c <= '9':
 		return c - '0', true
 	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return c|0x20 - 'a' + 10, true
+		return c | 0x20 - 'a' + 10, true
 	}
 	return 0, false
 }
@@ -419,6 +392,20 @@ func (s *JSON) number() []byte {
 
 // Skip passes over one value of any type, checking it.
 func (s *JSON) Skip() {
+	if s.err != nil {
+		return
+	}
+	// Fast path: the value is sound and within the limits.
+	if end, ok := skipValue(s.buf, s.pos, s.depth); ok {
+		s.pos, s.ok, s.first = end, true, false
+		return
+	}
+	s.skipSlow()
+}
+
+// skipSlow passes over one value the way a decoder would: it has the words for
+// what is wrong with it.
+func (s *JSON) skipSlow() {
 	base := s.depth
 	for s.err == nil {
 		switch c := s.Peek(); c {

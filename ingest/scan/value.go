@@ -41,7 +41,7 @@ func (s *JSON) Uint64() uint64 {
 	v, ok := Uint(b)
 	if !ok {
 		// "1e3" and "2.0" are legal spellings of integers in protobuf's JSON.
-		if f, err := strconv.ParseFloat(view(b), 64); err == nil && f >= 0 && f < 1<<63 && f == math.Trunc(f) {
+		if f, ok := whole(b); ok && f >= 0 && f < 1<<64 {
 			return uint64(f)
 		}
 		s.wrongType("an unsigned number")
@@ -82,11 +82,21 @@ func (s *JSON) Int64() int64 {
 	} else if v, ok := Uint(b[1:]); ok && v <= 1<<63 {
 		return -int64(v)
 	}
-	if f, err := strconv.ParseFloat(view(b), 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+	if f, ok := whole(b); ok && math.Abs(f) < 1<<63 {
 		return int64(f)
 	}
 	s.wrongType("a number")
 	return 0
+}
+
+// whole reads an integer in one of JSON's other spellings, which a quoted
+// number must keep to as well.
+func whole(b []byte) (float64, bool) {
+	if end, ok := skipNumber(b, 0); !ok || end != len(b) {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(view(b), 64)
+	return f, err == nil && f == math.Trunc(f)
 }
 
 // Bool reads true or false; null is false.
