@@ -768,6 +768,11 @@ func (v *Process) appendJSON(b []byte) []byte {
 		b = jsontext.String(b, v.Signal)
 		b = append(b, ',')
 	}
+	if v.Inventory {
+		b = append(b, `"inventory":`...)
+		b = strconv.AppendBool(b, v.Inventory)
+		b = append(b, ',')
+	}
 	return jsontext.Close(b, '}')
 }
 

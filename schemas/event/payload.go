@@ -208,6 +208,9 @@ type Process struct {
 	Started  Time   `json:"started,omitzero"`
 	ExitCode uint32 `json:"exit_code,omitzero"`
 	Signal   string `json:"signal,omitzero"`
+	// Inventory is true for a process that was running when the observer began:
+	// it did not start at Event.Time.
+	Inventory bool `json:"inventory,omitzero"`
 }
 
 // Syscall is one hook of the kernel or of a binary that fired, with what it was
@@ -332,7 +335,9 @@ type Service struct {
 }
 
 // Loss says that something is missing: Count events of a source (0: unknown
-// how many) from From to To, on Event.Node.
+// how many) from From to To, on Event.Node. Where an observer tells the two
+// ends apart, the first comes with From alone (lost from then on, until further
+// notice) and the second, of the same Of and Scope, with To alone.
 type Loss struct {
 	Of     Source `json:"of"`
 	Count  uint64 `json:"count,omitzero,string"`
