@@ -1,0 +1,50 @@
+# Every target is at most three lines; what needs more is a script in .ci/.
+GO   ?= go
+TOOL := $(GO) tool -modfile=tools.mod
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/sennit
+	$(GO) build -p 2 -trimpath -o bin/sennit ./cmd/sennit
+
+.PHONY: test
+test: ## Run the tests under the race detector, with fuzz seeds, and say what was skipped
+	@.ci/test
+
+.PHONY: check
+check: format vet lint generated fuzz test ## Everything that CI runs
+
+.PHONY: format
+format: ## Fail if a file is not formatted (gofumpt)
+	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "not formatted, run '$(TOOL) gofumpt -w .':"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet -p 2 ./...
+
+.PHONY: lint
+lint: ## golangci-lint, with the import rules
+	$(TOOL) golangci-lint run --concurrency 2 ./...
+
+.PHONY: generate
+generate: ## Make generated files anew
+	$(GO) generate ./...
+
+.PHONY: generated
+generated: ## Fail if a generated file is not what its source gives
+	@.ci/generated
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp)
+	$(GO) test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
+	@.ci/fuzz $(or $(FUZZTIME),5s)
+
+.PHONY: demo
+demo: ## Stitch the recorded agents of testdata and draw the most interesting request
+	$(GO) run ./cmd/sennit replay testdata/agents
