@@ -154,7 +154,7 @@ func (d *Decoder) string() string { return d.strings.String(d.scan.Text()) }
 func (d *Decoder) uint(limit uint64) uint64 {
 	v := d.scan.Uint()
 	if v > limit {
-		d.scan.Fail(scan.Impossible("number over " + strconv.FormatUint(limit, 10)))
+		d.scan.Fail(scan.Impossible("want a number not over " + strconv.FormatUint(limit, 10)))
 		return 0
 	}
 	return v
@@ -169,7 +169,7 @@ func (d *Decoder) time() event.Time {
 	}
 	t, ok := scan.Time(b)
 	if !ok {
-		d.scan.Fail(scan.Impossible("no RFC 3339 time between 1678 and 2261"))
+		d.scan.Fail(scan.Impossible("want an RFC 3339 time between 1678 and 2261"))
 	}
 	return t
 }
@@ -181,7 +181,7 @@ func (d *Decoder) addr() netip.Addr {
 	}
 	a, ok := scan.Addr(b)
 	if !ok {
-		d.scan.Fail(scan.Impossible("no IP address"))
+		d.scan.Fail(scan.Impossible("want an IP address"))
 	}
 	return a
 }
@@ -193,7 +193,7 @@ func (d *Decoder) addrPort() netip.AddrPort {
 	}
 	a, ok := scan.AddrPort(b)
 	if !ok {
-		d.scan.Fail(scan.Impossible("no IP address and port"))
+		d.scan.Fail(scan.Impossible("want an IP address and port"))
 	}
 	return a
 }

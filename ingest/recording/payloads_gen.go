@@ -438,7 +438,7 @@ func (d *Decoder) readTLSHello(v *event.TLSHello, _ *event.Batch) {
 	}
 }
 
-var namesProcess = scan.NewNames("exec_id", "parent_exec_id", "process", "parent", "tid", "parent_tid", "binary", "args", "hashes", "cwd", "uid", "trace", "cgroup_id", "container_id", "workload", "entered", "started", "exit_code", "signal")
+var namesProcess = scan.NewNames("exec_id", "parent_exec_id", "process", "parent", "tid", "parent_tid", "binary", "args", "hashes", "cwd", "uid", "trace", "cgroup_id", "container_id", "workload", "entered", "started", "exit_code", "signal", "inventory")
 
 func (d *Decoder) readProcess(v *event.Process, _ *event.Batch) {
 	s := &d.scan
@@ -483,6 +483,8 @@ func (d *Decoder) readProcess(v *event.Process, _ *event.Batch) {
 			v.ExitCode = uint32(d.uint(math.MaxUint32))
 		case 18: // signal
 			v.Signal = d.string()
+		case 19: // inventory
+			v.Inventory = s.Bool()
 		default:
 			s.Skip()
 		}
