@@ -4,7 +4,6 @@
 package redact
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"strings"
 	"unicode/utf8"
@@ -25,9 +24,17 @@ type Policy struct {
 	Key [32]byte
 }
 
-// Path cuts the query and fragment from a path or URL unless URLQueries is set,
-// and always the user information.
+// Path cuts the query and fragment from a path or URL unless URLQueries is set.
+// User information is never let through: a URL that has some loses all that
+// stands before its host.
 func (p *Policy) Path(b []byte) []byte {
+	if from := authority(b); from > 0 {
+		for i := from; i < len(b) && b[i] != '/' && b[i] != '?' && b[i] != '#'; i++ {
+			if b[i] == '@' {
+				b, i = b[i+1:], -1
+			}
+		}
+	}
 	if !p.URLQueries {
 		for i, c := range b {
 			if c == '?' || c == '#' {
@@ -39,41 +46,55 @@ func (p *Policy) Path(b []byte) []byte {
 	return b
 }
 
-// SplitURL cuts a URL, or a bare path, into host (with port) and path, redacted.
-func (p *Policy) SplitURL(b []byte) (host, path []byte) {
-	for i := 0; i+2 < len(b) && i < 12; i++ {
-		if b[i] == ':' && b[i+1] == '/' && b[i+2] == '/' {
-			rest := b[i+3:]
-			end := len(rest)
-			for j, c := range rest {
-				if c == '/' || c == '?' || c == '#' {
-					end = j
-					break
-				}
+// authority returns where the authority of a URL begins, 0 for a path.
+func authority(b []byte) int {
+	for i := 0; i+1 < len(b) && i < 32; i++ {
+		switch c := b[i]; {
+		case c == '/':
+			if b[i+1] == '/' && (i == 0 || b[i-1] == ':') {
+				return i + 2
 			}
-			host, path = rest[:end], rest[end:]
-			for j := len(host) - 1; j >= 0; j-- {
-				if host[j] == '@' {
-					host = host[j+1:]
-					break
-				}
-			}
-			path = p.Path(path)
-			if len(path) == 0 {
-				path = []byte("/")
-			}
-			return host, path
+			return 0
+		case c == '?' || c == '#' || c == '@':
+			return 0
 		}
 	}
-	return nil, p.Path(b)
+	return 0
+}
+
+// SplitURL cuts a URL, or a bare path, into host (with port) and path, redacted.
+func (p *Policy) SplitURL(b []byte) (host, path []byte) {
+	from := authority(b)
+	if from == 0 || b[0] == '/' {
+		return nil, p.Path(b)
+	}
+	rest := b[from:]
+	end := len(rest)
+	for i, c := range rest {
+		if c == '/' || c == '?' || c == '#' {
+			end = i
+			break
+		}
+	}
+	host, path = rest[:end], p.Path(rest[end:])
+	for i := len(host) - 1; i >= 0; i-- {
+		if host[i] == '@' {
+			host = host[i+1:]
+			break
+		}
+	}
+	if len(path) == 0 {
+		path = []byte("/")
+	}
+	return host, path
 }
 
 // Hasher makes the keyed hashes of one Policy. The zero value hashes with the
 // zero key; a Hasher that is reused does not allocate for what fits its buffers.
 // Not for concurrent use.
 type Hasher struct {
-	Key   [32]byte
-	buf   []byte
+	Key [32]byte
+	buf []byte
 }
 
 // Command returns the hashes of a command line as a kernel observer has it: the
@@ -83,17 +104,17 @@ type Hasher struct {
 func (h *Hasher) Command(binary, args string) event.Hashes {
 	name := base(binary)
 	inner, isShell := innerCommand(name, args)
-	out := event.Hashes{h.sum('w', name+" "+args)}
+	out := event.Hashes{h.sum('w', name, args)}
 	if isShell {
-		out[1] = h.sum('w', inner)
+		out[1] = h.sum('w', inner, "")
 		name, args, _ = strings.Cut(strings.TrimSpace(inner), " ")
 		name = base(name)
 	}
 	if last := lastWord(args); last != "" {
-		out[2] = h.sum('l', name+" "+last)
+		out[2] = h.sum('l', name, last)
 	}
 	if u := firstURL(args); u != "" {
-		out[3] = h.sum('u', u)
+		out[3] = h.sum('u', u, "")
 	}
 	return out
 }
@@ -106,21 +127,36 @@ func (h *Hasher) Text(s string) event.Hashes {
 		return event.Hashes{}
 	}
 	name, args, _ := strings.Cut(s, " ")
-	out := event.Hashes{h.sum('w', base(name)+" "+args), h.sum('w', s)}
+	out := event.Hashes{h.sum('w', base(name), args), h.sum('w', s, "")}
 	if last := lastWord(args); last != "" {
-		out[2] = h.sum('l', base(name)+" "+last)
+		out[2] = h.sum('l', base(name), last)
 	}
 	if u := firstURL(s); u != "" {
-		out[3] = h.sum('u', u)
+		out[3] = h.sum('u', u, "")
 	}
 	return out
 }
 
-// sum hashes the canonical form of s: quotes and backslashes out, white space
-// folded to one blank.
-func (h *Hasher) sum(form byte, s string) uint64 {
+// sum hashes the canonical form of two words of a text: quotes and backslashes
+// out, white space folded to one blank.
+func (h *Hasher) sum(form byte, first, rest string) uint64 {
 	h.buf = append(append(h.buf[:0], h.Key[:]...), form)
-	blank := true
+	blank := h.fold(first, true)
+	if !blank {
+		h.buf = append(h.buf, ' ')
+	}
+	h.fold(rest, true)
+	if n := len(h.buf); h.buf[n-1] == ' ' {
+		h.buf = h.buf[:n-1]
+	}
+	// Half of the key is the function's, the other half begins the message.
+	k := h.buf[:16]
+	return sipHash(binary.LittleEndian.Uint64(k), binary.LittleEndian.Uint64(k[8:]), h.buf[16:])
+}
+
+// fold appends the canonical form of s and reports whether a blank, or nothing,
+// came last.
+func (h *Hasher) fold(s string, blank bool) bool {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '"', '\'', '\\', '`':
@@ -134,11 +170,7 @@ func (h *Hasher) sum(form byte, s string) uint64 {
 			blank = false
 		}
 	}
-	if n := len(h.buf); h.buf[n-1] == ' ' {
-		h.buf = h.buf[:n-1]
-	}
-	sum := sha256.Sum256(h.buf)
-	return binary.LittleEndian.Uint64(sum[:8])
+	return blank
 }
 
 func base(path string) string {
