@@ -157,20 +157,35 @@ func (h *Hasher) sum(form byte, first, rest string) uint64 {
 // fold appends the canonical form of s and reports whether a blank, or nothing,
 // came last.
 func (h *Hasher) fold(s string, blank bool) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '"', '\'', '\\', '`':
-		case ' ', '\t', '\n', '\r':
-			if !blank {
-				h.buf = append(h.buf, ' ')
-			}
-			blank = true
-		default:
-			h.buf = append(h.buf, c)
-			blank = false
+	for i := 0; i < len(s); {
+		run := i
+		for i < len(s) && special[s[i]] == plain {
+			i++
 		}
+		if i > run {
+			h.buf = append(h.buf, s[run:i]...)
+			blank = false
+			continue
+		}
+		if special[s[i]] == white && !blank {
+			h.buf = append(h.buf, ' ')
+			blank = true
+		}
+		i++
 	}
 	return blank
+}
+
+const (
+	plain = iota
+	white
+	dropped
+)
+
+// special says which bytes a canonical form folds or drops.
+var special = [256]uint8{
+	' ': white, '\t': white, '\n': white, '\r': white,
+	'"': dropped, '\'': dropped, '\\': dropped, '`': dropped,
 }
 
 func base(path string) string {
