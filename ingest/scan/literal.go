@@ -88,7 +88,7 @@ func (s *JSON) QuotedUint() (uint64, bool) {
 			break
 		}
 		// Pairs, then fours, then all eight (Daniel Lemire, "Quickly parsing
-		// eight digits", 2022).
+		// eight digits").
 		w = w & 0x0f0f0f0f0f0f0f0f * (10<<8 + 1) >> 8
 		w = w & 0x00ff00ff00ff00ff * (100<<16 + 1) >> 16
 		w = w & 0x0000ffff0000ffff * (10000<<32 + 1) >> 32

@@ -1,0 +1,232 @@
+package otlp
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/jsontext"
+)
+
+var errDepth = fmt.Errorf("%w: nesting of an attribute over %d", scan.ErrLimit, maxValueDepth)
+
+// maxValueDepth is the nesting of arrays and maps in one value: what fits
+// scan.MaxDepth when written as JSON.
+const maxValueDepth = 16
+
+// attributeProto reads one KeyValue into a. The error is errWire, or a limit.
+func (d *Decoder) attributeProto(a *attrs, msg []byte) error {
+	a.count++
+	// Fast path: key, then a text, each in its usual spelling.
+	if n := len(msg); n > 2 && msg[0] == tagKey && msg[1] < 0x80 && int(msg[1])+2 < n {
+		key, rest := msg[2:2+msg[1]], msg[2+msg[1]:]
+		if m := len(rest); m > 4 && rest[0] == tagValue && int(rest[1]) == m-2 && rest[1] < 0x80 &&
+			rest[2] == tagStringValue && int(rest[3]) == m-4 && a.count <= MaxAttributes {
+			if k := lookup(key); k != nil {
+				a.put(k, value{text: rest[4:m:m], kind: valueText})
+			}
+			return nil
+		}
+	}
+	if a.count > MaxAttributes {
+		return errAttributes
+	}
+	var key, val []byte
+	w := wire{buf: msg}
+	for w.next() {
+		switch w.tag {
+		case tagKey:
+			key = w.bytes
+		case tagValue:
+			val = w.bytes
+		}
+	}
+	if w.bad {
+		return errWire
+	}
+	k := lookup(key)
+	if k == nil {
+		return nil
+	}
+	v, err := d.valueProto(k, val)
+	if err == nil {
+		a.put(k, v)
+	}
+	return err
+}
+
+// valueProto reads an AnyValue as far as the slot of k can use it.
+func (d *Decoder) valueProto(k *alias, msg []byte) (v value, err error) {
+	w := wire{buf: msg}
+	for w.next() {
+		switch w.tag {
+		case tagStringValue:
+			v = value{text: w.bytes, kind: valueText}
+		case tagIntValue:
+			v = value{num: int64(w.num), kind: valueNumber}
+		case tagDoubleValue:
+			v = wholeNumber(math.Float64frombits(w.num))
+		case tagArrayValue, tagKvlistValue:
+			v = value{}
+			switch {
+			case k.slot == slotToolArgs:
+				n := len(d.arena)
+				if w.tag == tagArrayValue {
+					d.arena, err = renderArrayProto(d.arena, w.bytes, 0)
+				} else {
+					d.arena, err = renderMapProto(d.arena, w.bytes, 0)
+				}
+				if err != nil {
+					return v, err
+				}
+				v = value{text: d.arena[n:len(d.arena):len(d.arena)], kind: valueText}
+			case k.slot == slotFinish && w.tag == tagArrayValue:
+				if v, err = firstTextProto(w.bytes); err != nil {
+					return v, err
+				}
+			}
+		case tagBoolValue, tagBytesValue:
+			v = value{}
+		}
+	}
+	if w.bad {
+		return value{}, errWire
+	}
+	return v, nil
+}
+
+// firstTextProto returns the first text of an ArrayValue.
+func firstTextProto(msg []byte) (first value, err error) {
+	w := wire{buf: msg}
+	for w.next() {
+		if w.tag != tagValues {
+			continue
+		}
+		e := wire{buf: w.bytes}
+		var text []byte
+		for e.next() {
+			if text = nil; e.tag == tagStringValue {
+				text = e.bytes
+			}
+		}
+		if e.bad {
+			return first, errWire
+		}
+		if first.kind == valueNone && len(text) > 0 {
+			first = value{text: text, kind: valueText}
+		}
+	}
+	if w.bad {
+		return first, errWire
+	}
+	return first, nil
+}
+
+// renderProto appends an AnyValue as renderJSON does.
+func renderProto(dst, msg []byte, depth int) ([]byte, error) {
+	n := len(dst)
+	var err error
+	w := wire{buf: msg}
+	for w.next() {
+		switch w.tag {
+		case tagStringValue:
+			dst = jsontext.String(dst[:n], view(w.bytes))
+		case tagBoolValue:
+			dst = strconv.AppendBool(dst[:n], w.num != 0)
+		case tagIntValue:
+			dst = strconv.AppendInt(dst[:n], int64(w.num), 10)
+		case tagDoubleValue:
+			dst = jsontext.Float(dst[:n], math.Float64frombits(w.num))
+		case tagArrayValue:
+			dst, err = renderArrayProto(dst[:n], w.bytes, depth+1)
+		case tagKvlistValue:
+			dst, err = renderMapProto(dst[:n], w.bytes, depth+1)
+		case tagBytesValue:
+			dst = dst[:n]
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+	if w.bad {
+		return dst, errWire
+	}
+	if len(dst) == n {
+		dst = append(dst, "null"...)
+	}
+	return dst, nil
+}
+
+func renderArrayProto(dst, msg []byte, depth int) ([]byte, error) {
+	if depth > maxValueDepth {
+		return dst, errDepth
+	}
+	dst = append(dst, '[')
+	n := len(dst)
+	var err error
+	w := wire{buf: msg}
+	for w.next() {
+		if w.tag != tagValues {
+			continue
+		}
+		if len(dst) > n {
+			dst = append(dst, ',')
+		}
+		if dst, err = renderProto(dst, w.bytes, depth); err != nil {
+			return dst, err
+		}
+	}
+	if w.bad {
+		return dst, errWire
+	}
+	return append(dst, ']'), nil
+}
+
+func renderMapProto(dst, msg []byte, depth int) ([]byte, error) {
+	if depth > maxValueDepth {
+		return dst, errDepth
+	}
+	dst = append(dst, '{')
+	n := len(dst)
+	var err error
+	w := wire{buf: msg}
+	for w.next() {
+		if w.tag != tagValues {
+			continue
+		}
+		if len(dst) > n {
+			dst = append(dst, ',')
+		}
+		if dst, err = renderPairProto(dst, w.bytes, depth); err != nil {
+			return dst, err
+		}
+	}
+	if w.bad {
+		return dst, errWire
+	}
+	return append(dst, '}'), nil
+}
+
+// renderPairProto appends one KeyValue as a member of an object.
+func renderPairProto(dst, msg []byte, depth int) ([]byte, error) {
+	var key, val []byte
+	var valued bool
+	w := wire{buf: msg}
+	for w.next() {
+		switch w.tag {
+		case tagKey:
+			key = w.bytes
+		case tagValue:
+			val, valued = w.bytes, true
+		}
+	}
+	if w.bad {
+		return dst, errWire
+	}
+	dst = append(jsontext.String(dst, view(key)), ':')
+	if !valued {
+		return append(dst, "null"...), nil
+	}
+	return renderProto(dst, val, depth)
+}
