@@ -1,0 +1,61 @@
+package simulate
+
+import (
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// rogueAct is what goes wrong on purpose in a request.
+type rogueAct uint8
+
+const (
+	rogueNone   rogueAct = iota
+	rogueExec            // a program that no tool call explains
+	rogueEgress          // egress that no span claims
+	rogueClaim           // a span that claims what never happened
+	rogueForge           // an outsider sends the trace id of another's request
+	rogueKinds
+)
+
+func (w *world) chooseRogue(r *request) {
+	if !w.rng.chance(w.o.Rogue) {
+		return
+	}
+	r.rogue = rogueExec + rogueAct(w.rng.intn(int(rogueKinds-1)))
+	if r.rogue != rogueForge {
+		return
+	}
+	if w.o.TraceContext == TraceNone || len(w.inflight) == 0 {
+		r.rogue = rogueExec
+		return
+	}
+	victim := w.inflight[w.rng.intn(len(w.inflight))]
+	r.trace, r.shared, victim.shared = victim.trace, true, true
+	victim.fragile = victim.fragile || w.o.Loss > 0
+}
+
+// misbehave does a request's rogue act inside its agent, once.
+func (w *world) misbehave(t *task, h *hop) {
+	r := h.r
+	if r == nil || r.acted {
+		return
+	}
+	switch r.rogue {
+	case rogueExec:
+		r.acted = true
+		pr := w.process(h, h.proc, "/bin/sh", `-c "id; cat /var/run/secrets/kubernetes.io/serviceaccount/token"`, nil, nil)
+		t.sleep(w.rng.between(1*ms, 8*ms))
+		if at := w.kprobeFile(pr, "/var/run/secrets/kubernetes.io/serviceaccount/token", "KPROBE_ACTION_POST", false); at != 0 {
+			w.syscallFact(r, pr, "security_file_permission", at, 0)
+		}
+		t.sleep(w.rng.lognormal(5*ms, 0.5))
+		w.exitProcess(pr)
+	case rogueEgress:
+		r.acted = true
+		w.lookup(t, h.pod, w.evil.host, w.evil.addr.Addr(), r)
+		pl := &pool{}
+		m := &message{method: "POST", path: "/", host: w.evil.host, status: 200, out: 90_000, in: 300, inferred: []string{timeline.DNSName}}
+		c := w.acquire(t, pl, h.pod, h.proc, &w.evil, r)
+		w.roundTrip(t, c, m, r, func(t *task, x *exchange) { t.sleep(w.rng.lognormal(80*ms, 0.5)) })
+		w.release(c, 0)
+	}
+}
