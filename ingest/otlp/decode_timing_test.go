@@ -1,0 +1,75 @@
+package otlp
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+const lineSpans = 50 // spans a request, as SDKs send them
+
+// lineJSON is a request in the spelling of the collector's file exporter.
+func lineJSON(t testing.TB, n int) []byte { return collectorJSON(t, sampleRequest(n)) }
+
+func lineProto(t testing.TB, n int) []byte {
+	t.Helper()
+	raw, err := proto.Marshal(sampleRequest(n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func BenchmarkJSON(b *testing.B) {
+	benchmark(b, lineJSON(b, lineSpans), (*Decoder).Decode)
+}
+
+func BenchmarkProto(b *testing.B) {
+	benchmark(b, lineProto(b, lineSpans), (*Decoder).DecodeProto)
+}
+
+func benchmark(b *testing.B, rec []byte, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) {
+	var d Decoder
+	var batch event.Batch
+	b.ReportAllocs()
+	b.SetBytes(int64(len(rec)))
+	for b.Loop() {
+		batch.Reset()
+		tally, err := decode(&d, rec, &batch)
+		if err != nil || tally.In != lineSpans {
+			b.Fatal(tally, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/lineSpans, "ns/span")
+	b.ReportMetric(float64(len(rec))/lineSpans, "B/span")
+}
+
+func TestDecodeAllocatesNothing(t *testing.T) {
+	f := func(name string, rec []byte, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) {
+		t.Helper()
+		var d Decoder
+		var b event.Batch
+		run := func() {
+			b.Reset()
+			if _, err := decode(&d, rec, &b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run()
+		if n := testing.AllocsPerRun(100, run); n != 0 {
+			t.Errorf("%s: %v allocations a request of %d spans, want 0", name, n, len(b.Events))
+		}
+	}
+	f("JSON", lineJSON(t, lineSpans), (*Decoder).Decode)
+	f("JSON, members in another order", compactJSON(t, sampleRequest(lineSpans)), (*Decoder).Decode)
+	f("protobuf", lineProto(t, lineSpans), (*Decoder).DecodeProto)
+	f("JSON logs", collectorJSON(t, soundLogs()), (*Decoder).Decode)
+	raw, err := proto.Marshal(soundLogs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f("protobuf logs", raw, (*Decoder).DecodeLogsProto)
+}
