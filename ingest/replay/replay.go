@@ -2,6 +2,9 @@ package replay
 
 import (
 	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -27,6 +30,49 @@ func Run(ctx context.Context, o Options, emit func(b *event.Batch, now event.Tim
 	return run(ctx, &o, emit)
 }
 
-func run(context.Context, *Options, func(*event.Batch, event.Time) error) (Result, error) {
-	return Result{}, ErrNothingRead
+func run(ctx context.Context, o *Options, emit func(*event.Batch, event.Time) error) (res Result, err error) {
+	in, skipped, err := find(o.Paths)
+	if err != nil {
+		return res, err
+	}
+	res.Skipped = skipped
+	c := newCollector(o, &res, in)
+	defer func() { err = errors.Join(err, c.disk.Close()) }()
+
+	if err := c.read(ctx, in); err != nil {
+		return res, err
+	}
+	if err := c.handOn(ctx, emit); err != nil {
+		return res, err
+	}
+	c.progress(Progress{Phase: PhaseEmit, Bytes: c.before}, true)
+	if res.Events == 0 {
+		return res, ErrNothingRead
+	}
+	return res, nil
+}
+
+// read runs the pipeline: one goroutine reads, some decode, this one collects.
+func (c *collector) read(ctx context.Context, in []input) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p := newPipeline(c.o.Workers)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.read(ctx, in, c.o.Stdin) })
+	for range c.o.Workers {
+		g.Go(func() error {
+			w := newWorker(c.o.Order, c.o.Redact)
+			for j := range p.work {
+				j.out = w.block(&j.block)
+				j.ready <- struct{}{}
+			}
+			return nil
+		})
+	}
+	err := c.collect(ctx, p)
+	cancel()
+	if werr := g.Wait(); err == nil {
+		err = werr
+	}
+	return err
 }
