@@ -1,0 +1,253 @@
+package bind
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// Directory is what the whole cluster must know: which pod had an address
+// when, on which node a connection from a peer was accepted, and what was
+// lost. It is written between steps, by one goroutine, and only read while
+// nodes work.
+type Directory struct {
+	cfg      window.Config
+	byIP     map[netip.Addr][]*podSpan
+	byUID    map[string]*podSpan
+	byName   map[podName][]*podSpan
+	accepted map[netip.AddrPort][]acceptance
+	beats    map[beat]event.Time
+	gaps     []Gap
+	seen     [event.Sources]bool
+	edges    bool
+}
+
+type podName struct{ namespace, pod string }
+
+// podSpan is a pod while one version of it held.
+type podSpan struct {
+	pod      *event.Pod
+	from, to event.Time
+}
+
+// acceptance says that node took a connection from a peer.
+type acceptance struct {
+	node     string
+	from, to event.Time
+}
+
+type beat struct {
+	node string
+	of   event.Source
+}
+
+// Gap is a time in which a source of a node (all nodes when empty) lost events.
+type Gap struct {
+	Source     event.Source
+	Node       string
+	Start, End event.Time
+	Lost       uint64
+	Reason     string
+	scope      string
+}
+
+// NewDirectory returns an empty directory.
+func NewDirectory(cfg window.Config) *Directory {
+	return &Directory{
+		cfg:      cfg,
+		byIP:     make(map[netip.Addr][]*podSpan),
+		byUID:    make(map[string]*podSpan),
+		byName:   make(map[podName][]*podSpan),
+		accepted: make(map[netip.AddrPort][]acceptance),
+		beats:    make(map[beat]event.Time),
+	}
+}
+
+// Observe takes in one event, in canonical order.
+func (d *Directory) Observe(e *event.Event) {
+	d.seen[e.Source] = true
+	switch p := e.Payload.(type) {
+	case *event.EdgeRequest:
+		d.edges = true
+	case *event.Pod:
+		d.addPod(e, p)
+	case *event.Socket:
+		if p.Role != event.RoleServer || !p.Tuple.Dst.IsValid() {
+			return
+		}
+		d.accept(e, p)
+	case *event.Loss:
+		d.addLoss(e, p)
+	case *event.Clock:
+		key := beat{e.Node, p.Of}
+		last, known := d.beats[key]
+		d.beats[key] = e.Time
+		if p.Idle {
+			delete(d.beats, key)
+		}
+		if known && e.Time.Sub(last) > d.cfg.Idle {
+			d.gaps = append(d.gaps, Gap{Source: p.Of, Node: e.Node, Start: last, End: e.Time, Reason: "silent"})
+		}
+	}
+}
+
+func (d *Directory) addPod(e *event.Event, p *event.Pod) {
+	span := &podSpan{pod: p, from: p.ValidFrom, to: p.ValidTo}
+	if span.from == 0 {
+		span.from = e.Time
+	}
+	if span.to == 0 {
+		span.to = event.Never
+	}
+	if uid := p.Workload.PodUID; uid != "" {
+		if old := d.byUID[uid]; old != nil { // a newer version of the same pod
+			old.to = min(old.to, max(span.from, e.Time))
+			if old.from < span.from || p.ValidFrom == old.pod.ValidFrom {
+				old.to, span.from = min(old.to, span.to), min(old.from, span.from)
+			}
+		}
+		d.byUID[uid] = span
+	}
+	name := podName{p.Workload.Namespace, p.Workload.Pod}
+	d.byName[name] = append(d.byName[name], span)
+	if p.HostNetwork {
+		return // shares the node's address with others
+	}
+	for _, ip := range p.IPs {
+		d.byIP[ip] = append(d.byIP[ip], span)
+	}
+}
+
+func (d *Directory) accept(e *event.Event, p *event.Socket) {
+	list := d.accepted[p.Tuple.Dst]
+	for i := range list {
+		if list[i].node == e.Node && list[i].to == event.Never {
+			if e.Kind == event.KindSocketClose {
+				list[i].to = e.Time
+			}
+			if e.Kind != event.KindSocketOpen {
+				return
+			}
+			list[i].to = e.Time
+		}
+	}
+	// Drop what nobody can ask for any more, so that busy peers stay cheap.
+	list = slices.DeleteFunc(list, func(a acceptance) bool { return a.to < e.Time.Add(-d.cfg.AgentHorizon) })
+	from, to := cmp.Or(p.Opened, e.Time), event.Never
+	switch e.Kind {
+	case event.KindSocketOwner:
+		from = p.Opened // it may have been open for long
+	case event.KindSocketClose:
+		from, to = p.Opened, e.Time
+	}
+	d.accepted[p.Tuple.Dst] = append(list, acceptance{e.Node, from, to})
+}
+
+func (d *Directory) addLoss(e *event.Event, p *event.Loss) {
+	g := Gap{Source: p.Of, Node: e.Node, Start: p.From, End: p.To, Lost: p.Count, Reason: p.Reason, scope: p.Scope}
+	switch {
+	case g.Start == 0 && g.End != 0: // the end of something that began before
+		for i := len(d.gaps) - 1; i >= 0; i-- {
+			o := &d.gaps[i]
+			if o.End == event.Never && o.Source == g.Source && o.Node == g.Node && o.scope == g.scope {
+				o.End = g.End
+				return
+			}
+		}
+		g.Start = g.End.Add(-time.Minute)
+	case g.Start != 0 && g.End == 0:
+		g.End = event.Never
+	case g.Start == 0:
+		g.Start, g.End = e.Time.Add(-time.Second), e.Time
+	}
+	d.gaps = append(d.gaps, g)
+}
+
+// Gaps calls f for every gap that overlaps [start, end] on one of the nodes
+// named by on, in order of discovery. A sender that has been silent since
+// before end counts as well.
+func (d *Directory) Gaps(start, end event.Time, on func(node string) bool, f func(Gap)) {
+	for _, g := range d.gaps {
+		if g.Start <= end && g.End >= start && (g.Node == "" || on(g.Node)) {
+			f(g)
+		}
+	}
+	for b, last := range d.beats {
+		if last < end.Add(-d.cfg.Idle) && on(b.node) {
+			f(Gap{Source: b.of, Node: b.node, Start: last, End: end, Reason: "silent"})
+		}
+	}
+}
+
+// Pod returns the pod that had the address at t, nil if none or nobody knows.
+func (d *Directory) Pod(ip netip.Addr, t event.Time) *event.Workload {
+	list := d.byIP[ip]
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].from <= t && t <= list[i].to {
+			return &list[i].pod.Workload
+		}
+	}
+	return nil
+}
+
+// NodeOf says which node an event without one belongs to: that of its
+// workload's pod, or the one that accepted the connection its peer made. It is
+// empty when that is not known for certain.
+func (d *Directory) NodeOf(e *event.Event) string {
+	switch p := e.Payload.(type) {
+	case *event.Span:
+		if n := d.nodeOfWorkload(&p.Workload, e.Time); n != "" {
+			return n
+		}
+		if p.Kind == event.SpanKindServer && p.Peer.IsValid() {
+			return d.acceptedBy(p.Peer, p.Start)
+		}
+	case *event.SpanLog:
+		return d.nodeOfWorkload(&p.Workload, e.Time)
+	case *event.Flow:
+		if w := d.Pod(p.Tuple.Src.Addr(), e.Time); w != nil {
+			return w.Node
+		}
+		if w := d.Pod(p.Tuple.Dst.Addr(), e.Time); w != nil {
+			return w.Node
+		}
+	}
+	return ""
+}
+
+func (d *Directory) nodeOfWorkload(w *event.Workload, t event.Time) string {
+	if w.Node != "" {
+		return w.Node
+	}
+	if p := d.byUID[w.PodUID]; p != nil {
+		return p.pod.Workload.Node
+	}
+	list := d.byName[podName{w.Namespace, w.Pod}]
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].from <= t && t <= list[i].to {
+			return list[i].pod.Workload.Node
+		}
+	}
+	return ""
+}
+
+func (d *Directory) acceptedBy(peer netip.AddrPort, t event.Time) string {
+	node := ""
+	for _, a := range d.accepted[peer] {
+		if a.from > t || t > a.to {
+			continue
+		}
+		if node != "" && node != a.node {
+			return ""
+		}
+		node = a.node
+	}
+	return node
+}
+
+// ExpectsEdge reports whether this cluster's load balancer logs come in.
+func (d *Directory) ExpectsEdge() bool { return d.edges }

@@ -1,0 +1,251 @@
+package bind
+
+import (
+	"cmp"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// exchange is one request and its response on a socket of the node.
+type exchange struct {
+	e       *event.Event
+	p       *event.Exchange
+	s       *socket
+	key     correlate.Key
+	method  correlate.Method
+	span    event.SpanID // the span it shares a step with, if bind found it
+	decided bool         // had its second look
+	emitted bool         // stitch has its row
+	late    bool
+	links   []correlate.Link // found before the key was
+}
+
+func (x *exchange) server() bool { return x.p.Role == event.RoleServer }
+
+// covers reports whether the exchange was under way at t.
+func (x *exchange) covers(t event.Time) bool {
+	return x.p.Start.Add(-slack) <= t && t <= x.e.Time.Add(slack)
+}
+
+// routine is a goroutine of a process.
+type routine struct {
+	process event.ProcessRef
+	id      uint64
+}
+
+// response is what is known of a model's response id.
+type response struct {
+	exchange *exchange
+	span     *event.Event
+}
+
+func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
+	n.bootID = e.Boot
+	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
+	if s.workload == nil && p.Workload.Pod != "" {
+		s.workload = &p.Workload
+		s.conn.Workload = s.workload
+	}
+	if s.owner == nil && !p.Process.IsZero() {
+		s.owner = n.processes.at(p.Process, e.Time)
+		s.conn.PID = p.Process.PID
+	}
+	x := &exchange{e: e, p: p, s: s}
+	n.exchanges[e.ID] = x
+	s.recent = append(s.recent, x)
+	if p.Goroutine != 0 && !x.server() {
+		key := routine{p.Process, p.Goroutine}
+		n.routines[key] = append(n.routines[key], x)
+	}
+	if p.ResponseID != "" {
+		n.response(p.ResponseID).exchange = x
+	}
+	if !p.Trace.TraceID.IsZero() {
+		x.key, x.method = correlate.TraceKey(p.Trace.TraceID), correlate.TraceContext
+	}
+	return x
+}
+
+func (n *Node) response(id string) *response {
+	r := n.responses[id]
+	if r == nil {
+		r = &response{}
+		n.responses[id] = r
+	}
+	return r
+}
+
+// decideExchange climbs the ladder for one exchange.
+func (n *Node) decideExchange(x *exchange, late bool) {
+	x.decided, x.late = true, late
+	n.offer(x)
+	if c := x.s.claimFor(x); c != nil {
+		n.claimed(x, c)
+	}
+	if r := n.responses[x.p.ResponseID]; x.p.ResponseID != "" && r.span != nil {
+		n.answered(x, r.span)
+	}
+	if p := x.s.owner; p != nil && !p.key.IsZero() {
+		n.bindTo(x, p.key, correlate.ExecLineage)
+		if p.exec != nil {
+			n.link(x, correlate.Link{Kind: correlate.LinkCause, From: x.e.ID, To: p.exec.ID, Method: correlate.ExecLineage})
+		}
+	}
+	if x.key.IsZero() && n.ablate.NearestSpan {
+		n.bindNearest(x)
+	}
+	switch {
+	case !x.key.IsZero():
+		n.emit(x)
+	case x.server():
+		n.localize.push(n.now.Add(n.cfg.Localize-n.cfg.Settle), x)
+		return
+	}
+	n.horizon(waiting{x: x}, x.s.workload)
+}
+
+// localizeOne gives a served request that nobody claimed a key of its own.
+func (n *Node) localizeOne(x *exchange) {
+	if x.key.IsZero() {
+		n.bindTo(x, correlate.LocalKey(x.e.ID), correlate.SocketCookie)
+	}
+	n.horizon(waiting{x: x}, x.s.workload)
+}
+
+// bindTo states that the exchange belongs to key on the rung method. Two keys
+// of one exchange are one request.
+func (n *Node) bindTo(x *exchange, key correlate.Key, method correlate.Method) {
+	switch {
+	case key.IsZero():
+		return
+	case x.key.IsZero():
+		x.key, x.method = key, method
+		for _, l := range x.links {
+			n.link(x, l)
+		}
+		x.links = nil
+		if x.decided {
+			n.emit(x)
+			n.offer(x)
+		}
+	case x.key != key:
+		n.out.Aliases = append(n.out.Aliases, correlate.Alias{A: x.key, B: key, Method: method, Time: n.now})
+	case method < x.method && !x.emitted:
+		x.method = method
+	}
+}
+
+// emit hands the exchange's row to stitch, once, and what follows from it.
+func (n *Node) emit(x *exchange) {
+	if x.emitted {
+		return
+	}
+	x.emitted = true
+	x.s.joined = true
+	x.s.conn.Steps++
+	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: x.s.conn, Span: x.span, Late: x.late})
+	if x.server() && x.p.Goroutine != 0 {
+		n.causes(x)
+	}
+	if x.p.Ordinal != 0 {
+		n.placePending(x)
+	}
+}
+
+// causes gives the calls that a goroutine made while it served x to x's
+// request.
+func (n *Node) causes(x *exchange) {
+	for _, c := range n.routines[routine{x.p.Process, x.p.Goroutine}] {
+		if c.p.Start >= x.p.Start && c.e.Time <= x.e.Time {
+			n.bindTo(c, x.key, correlate.Goroutine)
+			n.link(c, correlate.Link{Kind: correlate.LinkCause, From: c.e.ID, To: x.e.ID, Method: correlate.Goroutine})
+		}
+	}
+}
+
+// link states a relation of the exchange, now or when it has a key.
+func (n *Node) link(x *exchange, l correlate.Link) {
+	if x.key.IsZero() {
+		x.links = append(x.links, l)
+		return
+	}
+	l.Key = x.key
+	n.out.Links = append(n.out.Links, l)
+}
+
+// offer tells the hub what this end of the connection knows.
+func (n *Node) offer(x *exchange) {
+	if !x.p.Tuple.Complete() {
+		return
+	}
+	n.out.Offers = append(n.out.Offers, Offer{
+		ID: x.e.ID, Node: n.name, Tuple: x.p.Tuple, Server: x.server(), Ordinal: x.p.Ordinal, Stream: x.p.StreamID,
+		Start: cmp.Or(x.p.Start, x.e.Time), End: x.e.Time, Key: x.key, Method: x.method,
+	})
+}
+
+// Answer takes in what the hub found at the other end. It may produce rows,
+// and further offers for the next round.
+func (n *Node) Answer(a Answer, now event.Time, out *Out) {
+	x := n.exchanges[a.ID]
+	if x == nil {
+		return
+	}
+	n.out, n.now = out, max(n.now, now)
+	if a.First && x.server() {
+		n.link(x, correlate.Link{Kind: correlate.LinkPeer, From: x.e.ID, To: a.Peer, Method: correlate.FiveTuple})
+	}
+	if !a.Key.IsZero() {
+		if x.key.IsZero() {
+			out.Derived++
+			out.Fates[correlate.Control]++
+		}
+		n.bindTo(x, a.Key, correlate.FiveTuple)
+	}
+	n.out = nil
+}
+
+// expire ends the wait of something: no claim can come any more.
+func (n *Node) expire(w waiting) {
+	if w.e != nil {
+		n.expireEvidence(w)
+		return
+	}
+	x := w.x
+	if !x.emitted {
+		n.out.unmatched(x.e, correlate.Ambient)
+	}
+	delete(n.exchanges, x.e.ID)
+	s := x.s
+	for len(s.recent) > 0 && n.exchanges[s.recent[0].e.ID] != s.recent[0] {
+		s.recent[0] = nil
+		s.recent = s.recent[1:]
+	}
+	if r := n.responses[x.p.ResponseID]; r != nil && r.exchange == x {
+		delete(n.responses, x.p.ResponseID)
+	}
+	if x.p.Goroutine != 0 {
+		key := routine{x.p.Process, x.p.Goroutine}
+		list := n.routines[key]
+		for len(list) > 0 && n.exchanges[list[0].e.ID] != list[0] {
+			list = list[1:]
+		}
+		if len(list) == 0 {
+			delete(n.routines, key)
+		} else {
+			n.routines[key] = list
+		}
+	}
+}
+
+// bindNearest is what a tracer without identifiers does; see Ablation.
+func (n *Node) bindNearest(x *exchange) {
+	for i := len(n.spans) - 1; i >= 0; i-- {
+		sp := n.spans[i].Payload.(*event.Span)
+		if sp.Start <= x.p.Start && sp.Kind != event.SpanKindServer {
+			n.bindTo(x, correlate.TraceKey(sp.TraceID), correlate.TraceContext)
+			return
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package bind
+
+import (
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// Node binds the events of one node. It is driven in canonical order by
+// Advance and is not safe for concurrent use.
+type Node struct {
+	name   string
+	cfg    window.Config
+	dir    *Directory
+	ablate Ablation
+	out    *Out
+	bootID event.BootID // of the shim's last word
+
+	sockets   sockets
+	processes processes
+	exchanges map[event.ID]*exchange // until the horizon
+	routines  map[routine][]*exchange
+	responses map[string]*response
+	agents    map[string]bool // workloads that have agent spans
+	spans     []*event.Event  // only for Ablation.NearestSpan
+
+	now      event.Time // the position in event time
+	last     event.ID   // of the event before, to see duplicates
+	decide   fifo[decision]
+	localize fifo[*exchange]
+	short    fifo[waiting] // Config.Horizon
+	long     fifo[waiting] // Config.AgentHorizon
+}
+
+// decision is an event on its second look.
+type decision struct {
+	e    *event.Event
+	x    *exchange
+	late bool
+}
+
+// waiting is something that becomes ambient unless it is claimed: a client's
+// exchange, or evidence of a connection.
+type waiting struct {
+	x *exchange
+	s *socket
+	e *event.Event
+}
+
+// NewNode returns an empty node.
+func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation) *Node {
+	return &Node{
+		name: name, cfg: cfg, dir: dir, ablate: ablate,
+		sockets:   newSockets(ablate),
+		processes: newProcesses(ablate),
+		exchanges: make(map[event.ID]*exchange),
+		routines:  make(map[routine][]*exchange),
+		responses: make(map[string]*response),
+		agents:    make(map[string]bool),
+	}
+}
+
+// Advance takes in events, sorted by event.Compare, and works until end (not
+// included). Events older than from come late: they are decided from here on,
+// with what the indexes still hold.
+func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
+	n.out = out
+	for {
+		at, what := end, -1
+		if len(events) > 0 {
+			at, what = max(events[0].Time, from), 0
+		}
+		if n.decide.due(&at) {
+			what = 1
+		}
+		if n.localize.due(&at) {
+			what = 2
+		}
+		if n.short.due(&at) {
+			what = 3
+		}
+		if n.long.due(&at) {
+			what = 4
+		}
+		if what < 0 || at >= end {
+			n.out = nil
+			return
+		}
+		n.now = max(n.now, at)
+		switch what {
+		case 0:
+			n.index(events[0], events[0].Time < from)
+			events = events[1:]
+		case 1:
+			n.decideOne(n.decide.pop())
+		case 2:
+			n.localizeOne(n.localize.pop())
+		case 3:
+			n.expire(n.short.pop())
+		case 4:
+			n.expire(n.long.pop())
+		}
+	}
+}
+
+// Next returns when the node has something to do even if nothing comes in,
+// Never if nothing.
+func (n *Node) Next() event.Time {
+	at := event.Never
+	n.decide.due(&at)
+	n.localize.due(&at)
+	n.short.due(&at)
+	n.long.due(&at)
+	return at
+}
+
+// index takes an event into the indexes, at its own time.
+func (n *Node) index(e *event.Event, late bool) {
+	if e.ID == n.last && !late && !n.ablate.NoDedupe {
+		n.out.unmatched(e, correlate.Duplicate)
+		return
+	}
+	n.last = e.ID
+	d := decision{e: e, late: late}
+	switch p := e.Payload.(type) {
+	case *event.Socket:
+		n.indexSocket(e, p)
+	case *event.Exchange:
+		if e.Kind == event.KindExchange {
+			if n.exchanges[e.ID] != nil && !n.ablate.NoDedupe {
+				n.out.unmatched(e, correlate.Duplicate)
+				return
+			}
+			d.x = n.indexExchange(e, p)
+		}
+	case *event.Process:
+		n.indexProcess(e, p)
+	case *event.Span:
+		n.indexSpan(e, p)
+	case *event.Pod, *event.Service, *event.Loss, *event.Clock, *event.PeerTrace, *event.Alias:
+		n.out.Fates[correlate.Control]++
+		return
+	}
+	n.decide.push(n.now.Add(n.cfg.Settle), d)
+}
+
+// decideOne takes the second look.
+func (n *Node) decideOne(d decision) {
+	switch p := d.e.Payload.(type) {
+	case *event.EdgeRequest:
+		key := correlate.TraceKey(p.Trace.TraceID)
+		if key.IsZero() {
+			key = correlate.LocalKey(d.e.ID)
+		}
+		n.row(correlate.Row{Key: key, Event: d.e, Method: correlate.TraceContext, Late: d.late})
+	case *event.Span:
+		n.decideSpan(d, p)
+	case *event.SpanLog:
+		if p.TraceID.IsZero() {
+			n.out.unmatched(d.e, correlate.Ambient)
+			return
+		}
+		n.row(correlate.Row{Key: correlate.TraceKey(p.TraceID), Event: d.e, Method: correlate.TraceContext, Late: d.late, Span: p.SpanID})
+	case *event.Exchange:
+		if d.x != nil {
+			n.decideExchange(d.x, d.late)
+			return
+		}
+		n.decideOnSocket(d, n.sockets.byCookie(d.e.Boot, p.Cookie), correlate.SocketCookie)
+	case *event.Process:
+		n.decideProcess(d, p)
+	case *event.Syscall:
+		n.decideSyscall(d, p)
+	case *event.Socket:
+		n.decideOnSocket(d, n.sockets.byCookie(d.e.Boot, p.Cookie), correlate.SocketCookie)
+	case *event.TLSHello:
+		n.decideOnSocket(d, n.sockets.byCookie(d.e.Boot, p.Cookie), correlate.SocketCookie)
+	case *event.HTTPFlow:
+		n.decideHTTPFlow(d, p)
+	case *event.Flow:
+		s, method := n.socketOfFlow(d.e, p)
+		n.decideOnSocket(d, s, method)
+	case *event.DNS:
+		n.decideOnSocket(d, n.sockets.byTuple(p.Tuple, d.e.Time, event.RoleClient), correlate.FiveTuple)
+	default:
+		n.out.unmatched(d.e, correlate.Ambient)
+	}
+}
+
+func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
+
+// horizon queues something for the time when no claim can come any more.
+func (n *Node) horizon(w waiting, workload *event.Workload) {
+	if workload != nil && n.agents[workloadKey(workload)] {
+		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
+		return
+	}
+	n.short.push(n.now.Add(n.cfg.Horizon), w)
+}
+
+// workloadKey names a workload for learning what it has; empty if unknown.
+func workloadKey(w *event.Workload) string {
+	if w.PodUID != "" {
+		return w.PodUID
+	}
+	if w.Pod == "" {
+		return ""
+	}
+	return w.Namespace + "/" + w.Pod
+}
+
+// sameWorkload reports whether two statements about a workload can be about
+// the same one: what both know must agree.
+func sameWorkload(a, b *event.Workload) bool {
+	if a == nil || b == nil {
+		return true
+	}
+	if a.PodUID != "" && b.PodUID != "" {
+		return a.PodUID == b.PodUID
+	}
+	return (a.Pod == "" || b.Pod == "" || a.Pod == b.Pod) &&
+		(a.Namespace == "" || b.Namespace == "" || a.Namespace == b.Namespace)
+}
+
+// fifo is a queue of things due at times that never decrease.
+type fifo[T any] struct {
+	items []timed[T]
+	head  int
+}
+
+type timed[T any] struct {
+	at event.Time
+	v  T
+}
+
+func (f *fifo[T]) push(at event.Time, v T) { f.items = append(f.items, timed[T]{at, v}) }
+
+// due lowers *at to the time of the first item, if that is earlier.
+func (f *fifo[T]) due(at *event.Time) bool {
+	if f.head < len(f.items) && f.items[f.head].at < *at {
+		*at = f.items[f.head].at
+		return true
+	}
+	return false
+}
+
+func (f *fifo[T]) pop() T {
+	v := f.items[f.head].v
+	f.items[f.head] = timed[T]{}
+	f.head++
+	if f.head == len(f.items) {
+		f.items, f.head = f.items[:0], 0
+	} else if f.head > 1024 && f.head > len(f.items)/2 {
+		kept := copy(f.items, f.items[f.head:])
+		clear(f.items[kept:])
+		f.items, f.head = f.items[:kept], 0
+	}
+	return v
+}

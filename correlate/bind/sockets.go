@@ -1,0 +1,288 @@
+package bind
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// socket is one socket of the node under all its names.
+type socket struct {
+	conn     *correlate.Conn
+	boot     event.BootID
+	addr     event.SockAddr
+	tuple    event.Tuple // local end first
+	original netip.AddrPort
+	role     event.Role
+	opened   event.Time // 0: before anything was seen
+	closed   event.Time // Never while open
+	owner    *process
+	workload *event.Workload
+
+	recent  []*exchange // in order of their ends, for the horizon
+	claims  []*claim    // spans that name this socket and want an exchange
+	pending []decision  // evidence not yet placed
+	joined  bool        // some request used it
+}
+
+// holds reports whether the socket can be meant at t.
+func (s *socket) holds(t event.Time) bool {
+	return s.opened.Add(-slack) <= t && t <= s.closed.Add(slack)
+}
+
+// slack is how far two observers' stamps of one moment may differ on one node:
+// Tetragon converts kernel time on its own, Hubble stamps when it reads.
+const slack = 20 * time.Millisecond
+
+// sockets is the node's index of sockets. Cookies are unique in a boot; every
+// other name is reused and holds only from open to close.
+type sockets struct {
+	ablate  Ablation
+	cookies map[cookieKey]*socket
+	tuples  map[event.Tuple][]*socket
+	remotes map[netip.AddrPort][]*socket // accepted ones, by peer
+	addrs   map[event.SockAddr][]*socket
+	closing fifo[*socket]
+}
+
+type cookieKey struct {
+	boot   event.BootID
+	cookie event.SocketCookie
+}
+
+func newSockets(a Ablation) sockets {
+	return sockets{
+		ablate:  a,
+		cookies: make(map[cookieKey]*socket),
+		tuples:  make(map[event.Tuple][]*socket),
+		remotes: make(map[netip.AddrPort][]*socket),
+		addrs:   make(map[event.SockAddr][]*socket),
+	}
+}
+
+func (i *sockets) byCookie(boot event.BootID, c event.SocketCookie) *socket {
+	return i.cookies[cookieKey{boot, c}]
+}
+
+// byTuple finds the socket of a connection at t. Where both ends are on the
+// node, prefer decides.
+func (i *sockets) byTuple(t event.Tuple, at event.Time, prefer event.Role) *socket {
+	if len(i.tuples) == 0 || !t.Complete() {
+		return nil
+	}
+	return pick(i.tuples[t.Canonical()], at, prefer, i.ablate.NoIntervals)
+}
+
+// byAddr finds the socket that had a kernel address at t; its tuple must agree
+// where the caller knows one.
+func (i *sockets) byAddr(a event.SockAddr, t event.Tuple, at event.Time) *socket {
+	s := pick(i.addrs[a], at, event.RoleUnknown, i.ablate.NoSockExpiry)
+	if s == nil || !i.ablate.NoSockExpiry && t.Complete() && !s.agrees(t) {
+		return nil
+	}
+	return s
+}
+
+func (s *socket) agrees(t event.Tuple) bool {
+	if !s.tuple.Complete() || s.tuple == t || s.tuple == t.Reverse() {
+		return true
+	}
+	return s.original.IsValid() && (t.Src == s.tuple.Src && t.Dst == s.original || t.Dst == s.tuple.Src && t.Src == s.original)
+}
+
+// pick returns the one socket of the list that holds at t: of the preferred
+// role if both ends are there, the newest if a name was handed on within slack.
+func pick(list []*socket, at event.Time, prefer event.Role, anyTime bool) *socket {
+	var best *socket
+	for j := len(list) - 1; j >= 0; j-- {
+		s := list[j]
+		if !anyTime && !s.holds(at) {
+			continue
+		}
+		switch {
+		case best == nil:
+			best = s
+		case prefer != event.RoleUnknown && s.role == prefer && best.role != prefer:
+			best = s
+		case s.role == best.role && best.opened > at && s.opened <= at:
+			best = s // best opens only after the moment: it holds thanks to slack
+		}
+	}
+	return best
+}
+
+// indexSocket takes in what the shim says of a socket.
+func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
+	n.bootID = e.Boot
+	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
+	i := &n.sockets
+	if p.Opened != 0 && (s.opened == 0 || e.Kind == event.KindSocketOpen) {
+		s.opened = p.Opened
+	} else if e.Kind == event.KindSocketOpen {
+		s.opened = e.Time
+	}
+	s.conn.Opened = s.opened
+	if p.Addr != 0 && s.addr == 0 {
+		s.addr = p.Addr
+		i.addrs[p.Addr] = append(i.addrs[p.Addr], s)
+	}
+	if p.Original.IsValid() && !s.original.IsValid() {
+		s.original = p.Original
+		t := event.Tuple{Proto: s.tuple.Proto, Src: s.tuple.Src, Dst: p.Original}.Canonical()
+		i.tuples[t] = append(i.tuples[t], s)
+	}
+	if p.Workload.Pod != "" {
+		s.workload = &p.Workload
+	}
+	if !p.Process.IsZero() && s.owner == nil {
+		s.owner = n.processes.at(p.Process, e.Time)
+		if s.owner == nil {
+			s.owner = n.processes.add(p.Process, "", e.Time)
+		}
+		s.conn.PID = p.Process.PID
+	}
+	if p.Verdict.Denied() {
+		s.conn.Verdict = p.Verdict
+	}
+	n.findWorkload(s, e.Time)
+	if e.Kind == event.KindSocketClose && s.closed == event.Never {
+		s.closed = e.Time
+		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
+	}
+	n.forgetSockets()
+}
+
+// socket returns the socket with the cookie, making it if it is new: a socket
+// may have been open before anybody looked.
+func (n *Node) socket(boot event.BootID, c event.SocketCookie, t event.Tuple, role event.Role, at event.Time) *socket {
+	i := &n.sockets
+	key := cookieKey{boot, c}
+	s := i.cookies[key]
+	if s == nil {
+		s = &socket{conn: &correlate.Conn{Cookie: c}, boot: boot, closed: event.Never}
+		i.cookies[key] = s
+	}
+	if s.role == event.RoleUnknown {
+		s.role = role
+	}
+	if !s.tuple.Complete() && t.Complete() {
+		s.tuple = t
+		key := t.Canonical()
+		i.tuples[key] = append(i.tuples[key], s)
+		if s.role != event.RoleClient {
+			i.remotes[t.Dst] = append(i.remotes[t.Dst], s)
+		}
+		n.findWorkload(s, at)
+	}
+	return s
+}
+
+func (n *Node) findWorkload(s *socket, at event.Time) {
+	if s.workload == nil && s.tuple.Src.IsValid() {
+		s.workload = n.dir.Pod(s.tuple.Src.Addr(), at)
+	}
+	s.conn.Workload = s.workload
+}
+
+// forgetSockets drops closed sockets whom no evidence can concern any more.
+func (n *Node) forgetSockets() {
+	i := &n.sockets
+	for at := n.now; i.closing.due(&at); at = n.now {
+		s := i.closing.pop()
+		delete(i.cookies, cookieKey{s.boot, s.conn.Cookie})
+		dropSocket(i.tuples, s.tuple.Canonical(), s)
+		dropSocket(i.remotes, s.tuple.Dst, s)
+		dropSocket(i.addrs, s.addr, s)
+		if s.original.IsValid() {
+			dropSocket(i.tuples, event.Tuple{Proto: s.tuple.Proto, Src: s.tuple.Src, Dst: s.original}.Canonical(), s)
+		}
+	}
+}
+
+func dropSocket[K comparable](m map[K][]*socket, k K, s *socket) {
+	list := m[k]
+	if j := slices.Index(list, s); j >= 0 {
+		if list = slices.Delete(list, j, j+1); len(list) == 0 {
+			delete(m, k)
+		} else {
+			m[k] = list
+		}
+	}
+}
+
+// accepted returns the accepted socket whose peer a server span names, at the
+// span's time and of the span's workload. Two such sockets are one too many.
+func (n *Node) accepted(p *event.Span, end event.Time) *socket {
+	var found *socket
+	for _, s := range n.sockets.remotes[p.Peer] {
+		switch {
+		case s.role == event.RoleClient || !sameWorkload(s.workload, &p.Workload):
+			continue
+		case !n.ablate.NoIntervals && (s.opened > end.Add(slack) || s.closed < p.Start.Add(-slack)):
+			continue
+		case p.Local.IsValid() && p.Local != s.tuple.Src:
+			continue
+		}
+		if found == nil {
+			found = s
+			continue
+		}
+		// One peer port, two local ports: the server's own port tells.
+		a, b := found.tuple.Src.Port() == p.ServerPort, s.tuple.Src.Port() == p.ServerPort
+		switch {
+		case b && !a:
+			found = s
+		case a == b && !n.ablate.NoIntervals:
+			return nil
+		}
+	}
+	return found
+}
+
+// dialled returns the socket that a client span names by cookie or local end.
+func (n *Node) dialled(e *event.Event, p *event.Span) *socket {
+	if p.Cookie != 0 {
+		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil && sameWorkload(s.workload, &p.Workload) && s.holds(p.Start) {
+			return s
+		}
+		return nil
+	}
+	if p.Local.IsValid() && p.Peer.IsValid() {
+		t := event.Tuple{Proto: event.ProtoTCP, Src: p.Local, Dst: p.Peer}
+		if s := n.sockets.byTuple(t, p.Start, event.RoleClient); s != nil && s.tuple.Src == p.Local && sameWorkload(s.workload, &p.Workload) {
+			return s
+		}
+	}
+	return nil
+}
+
+// socketOfFlow finds the socket a flow is about and the rung it was found by.
+func (n *Node) socketOfFlow(e *event.Event, p *event.Flow) (*socket, correlate.Method) {
+	if p.Cookie != 0 {
+		// Hubble knows cookies, not boots: the present boot is meant.
+		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil {
+			return s, correlate.SocketCookie
+		}
+	}
+	return n.sockets.byTuple(p.Tuple, cmp.Or(p.Start, e.Time), roleOf(p.Egress)), correlate.FiveTuple
+}
+
+// boot is the boot an event of another source belongs to: the one the shim
+// reported last.
+func (n *Node) boot(e *event.Event) event.BootID {
+	if !e.Boot.IsZero() {
+		return e.Boot
+	}
+	return n.bootID
+}
+
+func roleOf(egress bool) event.Role {
+	if egress {
+		return event.RoleClient
+	}
+	return event.RoleServer
+}

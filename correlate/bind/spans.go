@@ -1,0 +1,164 @@
+package bind
+
+import (
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// claim is a span that says which socket it used.
+type claim struct {
+	e      *event.Event
+	p      *event.Span
+	method correlate.Method
+	taken  *exchange
+}
+
+// indexSpan takes in a span: what its workload runs, and which socket it names.
+func (n *Node) indexSpan(e *event.Event, p *event.Span) {
+	if p.Stage != event.StageNone && p.Stage != event.StageHTTP {
+		if key := workloadKey(&p.Workload); key != "" {
+			n.agents[key] = true
+		}
+	}
+	if n.ablate.NearestSpan {
+		n.spans = append(n.spans, e)
+	}
+	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
+		if r := n.response(p.GenAI.ResponseID); r.span == nil {
+			r.span = e
+		}
+	}
+}
+
+// decideSpan hands the span to its trace, with the socket and exchange it
+// names where they are there.
+func (n *Node) decideSpan(d decision, p *event.Span) {
+	r := correlate.Row{Key: correlate.TraceKey(p.TraceID), Event: d.e, Method: correlate.TraceContext, Late: d.late}
+	c := n.claim(d.e, p)
+	if c.s != nil {
+		r.Conn = c.s.conn
+		r.Method = c.method
+		cl := &claim{e: d.e, p: p, method: c.method}
+		if x := c.s.exchangeFor(cl); x != nil {
+			n.claimed(x, cl)
+		} else {
+			c.s.keep(cl, n.now.Add(-n.cfg.AgentHorizon))
+		}
+	}
+	n.row(r)
+	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
+		if rs := n.responses[p.GenAI.ResponseID]; rs != nil && rs.exchange != nil && rs.exchange.decided {
+			n.answered(rs.exchange, d.e)
+		}
+	}
+}
+
+// named is the socket a span names, and the rung it names it by.
+type named struct {
+	s      *socket
+	method correlate.Method
+}
+
+func (n *Node) claim(e *event.Event, p *event.Span) named {
+	switch p.Kind {
+	case event.SpanKindServer:
+		if p.Peer.IsValid() {
+			return named{n.accepted(p, e.Time), correlate.SpanPeer}
+		}
+	case event.SpanKindClient:
+		return named{n.dialled(e, p), correlate.SpanSocket}
+	}
+	return named{}
+}
+
+// keep remembers a claim whose exchange has not ended yet.
+func (s *socket) keep(c *claim, oldest event.Time) {
+	for len(s.claims) > 0 && (s.claims[0].taken != nil || s.claims[0].e.Time < oldest) {
+		s.claims[0] = nil
+		s.claims = s.claims[1:]
+	}
+	s.claims = append(s.claims, c)
+}
+
+// exchangeFor finds the exchange that a span's claim is about, nil if it has
+// not ended yet.
+func (s *socket) exchangeFor(c *claim) *exchange {
+	var best *exchange
+	var most time.Duration
+	for i := len(s.recent) - 1; i >= 0; i-- {
+		x := s.recent[i]
+		if x.e.Time < c.p.Start.Add(-slack) && x.p.Ordinal != 0 {
+			break // earlier ones ended earlier still
+		}
+		if x.span != (event.SpanID{}) {
+			continue
+		}
+		if over, ok := agree(x, c); ok && (best == nil || over > most) {
+			best, most = x, over
+		}
+	}
+	return best
+}
+
+// claimFor finds the span that claims the exchange.
+func (s *socket) claimFor(x *exchange) *claim {
+	if x.span != (event.SpanID{}) {
+		return nil
+	}
+	var best *claim
+	var most time.Duration
+	for _, c := range s.claims {
+		if c.taken != nil {
+			continue
+		}
+		if over, ok := agree(x, c); ok && (best == nil || over > most) {
+			best, most = c, over
+		}
+	}
+	return best
+}
+
+// agree reports whether exchange and span can be two views of one call, and
+// for how long they ran together. The wire names the caller's span, which the
+// server's span has as its parent: then they are one. Without it, one request
+// at a time goes over an HTTP/1 connection, so whoever ran at the same time is
+// meant; on HTTP/2 nothing tells.
+func agree(x *exchange, c *claim) (time.Duration, bool) {
+	over := min(x.e.Time, c.e.Time).Sub(max(x.p.Start, c.p.Start))
+	if over < -slack {
+		return 0, false
+	}
+	if wire := x.p.Trace; c.method == correlate.SpanPeer && wire.TraceID == c.p.TraceID && !wire.SpanID.IsZero() {
+		return over + time.Hour, wire.SpanID == c.p.ParentID
+	}
+	if c.method == correlate.SpanSocket {
+		if wire := x.p.Trace; wire.TraceID == c.p.TraceID && !wire.SpanID.IsZero() {
+			return over + time.Hour, wire.SpanID == c.p.SpanID
+		}
+	}
+	if (x.p.Role == event.RoleServer) != (c.method == correlate.SpanPeer) {
+		return 0, false
+	}
+	return over, x.p.Ordinal != 0
+}
+
+// claimed joins an exchange and the span that claims it.
+func (n *Node) claimed(x *exchange, c *claim) {
+	c.taken = x
+	x.span = c.p.SpanID
+	n.bindTo(x, correlate.TraceKey(c.p.TraceID), c.method)
+	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: c.p.SpanID, Method: c.method})
+}
+
+// answered joins an exchange and the model span that names its response.
+func (n *Node) answered(x *exchange, span *event.Event) {
+	p := span.Payload.(*event.Span)
+	if x.span != (event.SpanID{}) || !sameWorkload(x.s.workload, &p.Workload) {
+		return
+	}
+	x.span = p.SpanID
+	n.bindTo(x, correlate.TraceKey(p.TraceID), correlate.ResponseID)
+	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: p.SpanID, Method: correlate.ResponseID})
+}

@@ -1,0 +1,120 @@
+package shard
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/stitch"
+	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// live is the view of open requests: whatever names a trace is shown under it
+// from the first event on, at most once a second, long before the watermark
+// lets bind decide. Nothing here ever reaches canonical state.
+type live struct {
+	cfg      window.Config
+	preview  *stitch.Preview
+	open     map[correlate.Key]*glimpse
+	touched  []correlate.Key
+	closed   map[string]event.Time // timelines that have a canonical revision
+	lastShow event.Time
+}
+
+// glimpse is what has come in of one trace.
+type glimpse struct {
+	rows    []correlate.Row
+	update  uint32
+	touched bool
+	last    event.Time
+}
+
+// maxGlimpse bounds the events a live view holds; the canonical one has all.
+const maxGlimpse = 2_000
+
+func newLive(cfg Config, dir *bind.Directory) *live {
+	return &live{
+		cfg: cfg.Window, preview: stitch.NewPreview(dir),
+		open: make(map[correlate.Key]*glimpse), closed: make(map[string]event.Time),
+	}
+}
+
+// observe takes in an event that names its trace.
+func (l *live) observe(e *event.Event) {
+	var id event.TraceID
+	switch p := e.Payload.(type) {
+	case *event.Span:
+		id = p.TraceID
+	case *event.Exchange:
+		id = p.Trace.TraceID
+	case *event.EdgeRequest:
+		id = p.Trace.TraceID
+	case *event.HTTPFlow:
+		id = p.Trace.TraceID
+	case *event.Process:
+		id = p.Trace.TraceID
+	}
+	if id.IsZero() {
+		return
+	}
+	key := correlate.TraceKey(id)
+	g := l.open[key]
+	if g == nil {
+		g = &glimpse{}
+		l.open[key] = g
+	}
+	if len(g.rows) < maxGlimpse {
+		g.rows = append(g.rows, correlate.Row{Key: key, Event: e, Method: correlate.TraceContext})
+	}
+	g.last = max(g.last, e.Time)
+	if !g.touched {
+		g.touched = true
+		l.touched = append(l.touched, key)
+	}
+}
+
+// show hands out the open requests that changed, at most once a second.
+func (l *live) show(out Output, now event.Time) {
+	if now.Sub(l.lastShow) < time.Second && l.lastShow != 0 {
+		return
+	}
+	l.lastShow = now
+	slices.SortFunc(l.touched, correlate.Key.Compare)
+	for _, key := range l.touched {
+		g := l.open[key]
+		if g == nil {
+			continue
+		}
+		g.touched = false
+		if _, done := l.closed[key.String()]; done {
+			continue
+		}
+		g.update++
+		out.Timeline(l.preview.Make(key, g.rows, g.update))
+	}
+	l.touched = l.touched[:0]
+	for key, g := range l.open {
+		if now.Sub(g.last) > l.cfg.Longest {
+			delete(l.open, key)
+		}
+	}
+	for id, at := range l.closed {
+		if now.Sub(at) > l.cfg.Retention {
+			delete(l.closed, id)
+		}
+	}
+}
+
+// close ends the live view of a request that has been closed.
+func (l *live) close(t *timeline.Timeline) {
+	for _, id := range append(t.TraceIDs, t.TraceID) {
+		var trace event.TraceID
+		if trace.UnmarshalText([]byte(id)) == nil {
+			delete(l.open, correlate.TraceKey(trace))
+			l.closed[id] = t.End
+		}
+	}
+}

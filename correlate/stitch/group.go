@@ -1,0 +1,115 @@
+package stitch
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// Limits of one timeline. What goes beyond is counted in Truncated.
+const (
+	MaxSteps    = 10_000
+	MaxTraceIDs = 64
+)
+
+// group is all evidence under one trace id, or under several that are one
+// request.
+type group struct {
+	rep     correlate.Key
+	keys    []correlate.Key
+	active  []correlate.Row // in no entry yet
+	links   []correlate.Link
+	entries []*entry
+	before  int  // requests of these keys before the group, by its tombstone
+	fresh   int  // how many of active came since the last build
+	changed bool // a link came since the last build, or another group
+	first   event.Time
+	last    event.Time
+	wake    event.Time
+	heapAt  int
+}
+
+// entry is one request of a group.
+type entry struct {
+	key        correlate.Key // its best trace id
+	number     int           // among the group's entries of that key, from 1
+	id         string        // timeline id, empty until published
+	root       event.ID      // primary event of the root step
+	rank       rank
+	rooted     bool // its root has ended; else it was closed by silence
+	start, end event.Time
+	rows       []correlate.Row
+	revision   uint32
+	next       event.Time // no revision before
+	print      uint64     // of what was last published
+	closed     event.Time // when it was first closed
+	client     string
+}
+
+// rank is how good a root is: the outermost view of a request wins.
+type rank uint8
+
+const (
+	rankEdge rank = iota
+	rankServer
+	rankIngress
+	rankSpan
+	rankOther
+)
+
+// add takes a row in.
+func (g *group) add(r correlate.Row) {
+	start := startOf(r.Event)
+	if g.first == 0 || start < g.first {
+		g.first = start
+	}
+	g.last = max(g.last, r.Event.Time)
+	if !slices.Contains(g.keys, r.Key) {
+		g.keys = append(g.keys, r.Key)
+	}
+	g.active = append(g.active, r)
+	g.fresh++
+}
+
+// absorb takes over the rows and entries of another group.
+func (g *group) absorb(o *group) {
+	for _, k := range o.keys {
+		if !slices.Contains(g.keys, k) {
+			g.keys = append(g.keys, k)
+		}
+	}
+	g.active = append(g.active, o.active...)
+	g.links = append(g.links, o.links...)
+	g.fresh += o.fresh
+	g.changed = true
+	if g.first == 0 || o.first != 0 && o.first < g.first {
+		g.first = o.first
+	}
+	g.last = max(g.last, o.last)
+	g.before = max(g.before, o.before)
+	g.entries = append(g.entries, o.entries...)
+	slices.SortFunc(g.entries, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.closed, b.closed), cmp.Compare(a.start, b.start), slices.Compare(a.root[:], b.root[:]))
+	})
+}
+
+// startOf is when an event began.
+func startOf(e *event.Event) event.Time {
+	var t event.Time
+	switch p := e.Payload.(type) {
+	case *event.Span:
+		t = p.Start
+	case *event.Exchange:
+		t = p.Start
+	case *event.EdgeRequest:
+		t = p.Start
+	case *event.HTTPFlow:
+		t = e.Time - event.Time(p.LatencyNS)
+	}
+	if t == 0 || t > e.Time {
+		return e.Time
+	}
+	return t
+}

@@ -1,0 +1,453 @@
+package stitch
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// maker turns trees of nodes into timelines.
+type maker struct {
+	dir   *bind.Directory
+	order []int32
+	ids   []string // node → step id
+}
+
+// make assembles the timeline of an entry from its nodes.
+func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Time) *timeline.Timeline {
+	t := &timeline.Timeline{
+		ID: e.id, State: timeline.Closed, Start: e.start, End: e.end,
+		TraceIDs: []string{}, Related: []string{}, Agents: []string{}, Models: []string{}, Tools: []string{},
+		Ambiguous: []timeline.Ambiguous{}, Alerts: []timeline.AlertRef{},
+	}
+	m.traces(f, e, nodes, t)
+	m.order = append(m.order[:0], nodes...)
+	slices.SortFunc(m.order, func(a, b int32) int {
+		x, y := &f.nodes[a], &f.nodes[b]
+		i, j := f.rows[x.first].Event.ID, f.rows[y.first].Event.ID
+		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(y.end, x.end), slices.Compare(i[:], j[:]))
+	})
+	if over := len(m.order) - MaxSteps; over > 0 {
+		t.Truncated = uint32(over)
+		m.order = m.order[:MaxSteps]
+	}
+	m.ids = slices.Grow(m.ids[:0], len(f.nodes))[:len(f.nodes)]
+	for _, n := range m.order {
+		id := f.rows[f.nodes[n].first].Event.ID
+		m.ids[n] = id.String()[:16]
+	}
+	root := m.order[0]
+	for _, n := range m.order {
+		if f.contains(n, e.root) {
+			root = n
+			break
+		}
+	}
+	t.Steps = make([]timeline.Step, 0, len(m.order))
+	agents := m.agentsOf(f)
+	for _, n := range m.order {
+		t.Steps = append(t.Steps, m.step(f, n, root, agents))
+		m.sum(f, n, t, agents)
+	}
+	m.describe(f, root, t)
+	m.rootless(e, f, t)
+	m.complete(f, e, t)
+	m.relate(g, e, t)
+	return t
+}
+
+// traces lists the trace ids of the entry, the one that names it first.
+func (m *maker) traces(f *forest, e *entry, nodes []int32, t *timeline.Timeline) {
+	if !e.key.Local {
+		t.TraceID = e.key.String()
+		t.TraceIDs = append(t.TraceIDs, t.TraceID)
+	}
+	var keys [8]correlate.Key
+	seen := keys[:0]
+	for _, n := range nodes {
+		for i := f.nodes[n].first; i != none; i = f.next[i] {
+			if k := f.rows[i].Key; k != e.key && !k.Local && !slices.Contains(seen, k) {
+				seen = append(seen, k)
+			}
+		}
+	}
+	slices.SortFunc(seen, correlate.Key.Compare)
+	for _, k := range seen {
+		if len(t.TraceIDs) == MaxTraceIDs {
+			t.Truncated++
+			continue
+		}
+		t.TraceIDs = append(t.TraceIDs, k.String())
+	}
+}
+
+// parent returns the nearest ancestor that is shown, else the root.
+func (m *maker) parent(f *forest, n, root int32) int32 {
+	if n == root {
+		return none
+	}
+	for p := f.nodes[n].parent; p != none; p = f.nodes[p].parent {
+		if f.nodes[p].shown {
+			return p
+		}
+	}
+	return root
+}
+
+// step makes the step of one node.
+func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
+	nd := &f.nodes[n]
+	r := &f.rows[nd.first]
+	st := timeline.Step{
+		ID: m.ids[n], Start: nd.start, End: nd.end, Status: timeline.OK,
+		Source: r.Event.Source.String(), Node: r.Event.Node,
+	}
+	if p := m.parent(f, n, root); p != none {
+		st.ParentID = m.ids[p]
+	}
+	if !r.Key.Local {
+		st.TraceID = r.Key.String()
+	}
+	conn := r.Conn
+	rows := 0
+	for i := nd.first; i != none; i = f.next[i] {
+		rows++
+		if f.rows[i].Conn != nil && (conn == nil || i == nd.seen) {
+			conn = f.rows[i].Conn
+		}
+	}
+	st.EventIDs = make([]string, 0, rows+m.logs(f, n, nil))
+	for i := nd.first; i != none; i = f.next[i] {
+		if f.duplicate[i] {
+			continue
+		}
+		st.EventIDs = append(st.EventIDs, f.rows[i].Event.ID.String())
+	}
+	m.logs(f, n, &st.EventIDs)
+	if conn != nil {
+		st.SocketCookie = conn.Cookie.String()
+		st.PID = conn.PID
+		if nd.exchange != nil || nd.kind == nodeHTTPFlow {
+			st.Connection = &timeline.Connection{
+				SocketCookie: st.SocketCookie, Shared: max(1, conn.Steps), Verdict: conn.Verdict.String(),
+				Opened: conn.Opened, SNI: conn.SNI,
+			}
+		}
+	}
+	a := attributes{list: make(timeline.Attributes, 0, 16)}
+	m.fill(f, n, &st, &a, agents)
+	st.Attributes = a.sorted()
+	st.Join = joinOf(f, nd)
+	if k := m.skew(f, n); k != 0 {
+		st.Join.Evidence = append(st.Join.Evidence, "clock skew to the caller's node about "+k.String())
+	}
+	return st
+}
+
+// logs counts, and appends if ids is not nil, the log records of a step's span.
+func (m *maker) logs(f *forest, n int32, ids *[]string) int {
+	count := 0
+	if !f.logs {
+		return 0
+	}
+	for l := range f.nodes {
+		if nd := &f.nodes[l]; nd.kind == nodeLog && nd.parent == n {
+			count++
+			if ids != nil {
+				*ids = append(*ids, f.rows[nd.first].Event.ID.String())
+			}
+		}
+	}
+	return count
+}
+
+// skew estimates how far the clock of a served exchange's node is ahead of its
+// caller's, from the two views of one exchange: the server's must lie inside
+// the client's. It is 0 where it does.
+func (m *maker) skew(f *forest, n int32) time.Duration {
+	nd := &f.nodes[n]
+	if nd.exchange == nil || nd.exchange.Role != event.RoleServer || nd.parent == none {
+		return 0
+	}
+	caller := &f.nodes[nd.parent]
+	if caller.exchange == nil || caller.exchange.Role != event.RoleClient {
+		return 0
+	}
+	a, b := f.rows[caller.seen].Event, f.rows[nd.seen].Event
+	if a.Node == b.Node || caller.exchange.Start <= nd.exchange.Start && b.Time <= a.Time {
+		return 0
+	}
+	return (nd.exchange.Start.Sub(caller.exchange.Start) + b.Time.Sub(a.Time)) / 2
+}
+
+// agentsOf finds the agent of every node: that of the nearest agent span above
+// it, since model and tool spans seldom name theirs.
+func (m *maker) agentsOf(f *forest) []string {
+	names := make([]string, len(f.nodes))
+	var find func(n int32, depth int) string
+	find = func(n int32, depth int) string {
+		if n == none || depth > len(f.nodes) {
+			return ""
+		}
+		if names[n] != "" {
+			return names[n]
+		}
+		if s := f.nodes[n].span; s != nil && s.GenAI.Agent != "" {
+			names[n] = s.GenAI.Agent
+			return names[n]
+		}
+		names[n] = find(f.nodes[n].parent, depth+1)
+		return names[n]
+	}
+	for _, n := range m.order {
+		find(n, 0)
+	}
+	return names
+}
+
+// sum adds a step's agent, model, tool and tokens to the timeline's.
+func (m *maker) sum(f *forest, n int32, t *timeline.Timeline, agents []string) {
+	nd := &f.nodes[n]
+	if nd.span == nil {
+		if x := nd.exchange; x != nil && x.Model != "" && nd.kind == nodeExchange {
+			add(&t.Models, x.Model)
+			t.Tokens.Input += x.Usage.Input
+			t.Tokens.Output += x.Usage.Output
+		}
+		return
+	}
+	switch nd.span.Stage {
+	case event.StageAgent:
+		add(&t.Agents, agents[n])
+	case event.StageModel:
+		add(&t.Agents, agents[n])
+		add(&t.Models, modelOf(f, n))
+		u := usageOf(f, n)
+		t.Tokens.Input += u.Input
+		t.Tokens.Output += u.Output
+	case event.StageTool:
+		add(&t.Tools, nd.span.GenAI.Tool)
+	}
+}
+
+func add(list *[]string, s string) {
+	if s != "" && !slices.Contains(*list, s) {
+		*list = append(*list, s)
+	}
+}
+
+// modelOf is the model that the spans of one call name, the outermost first.
+func modelOf(f *forest, n int32) string {
+	for i := f.nodes[n].first; i != none; i = f.next[i] {
+		switch p := f.rows[i].Event.Payload.(type) {
+		case *event.Span:
+			if p.GenAI.Model != "" {
+				return p.GenAI.Model
+			}
+		case *event.Exchange:
+			if p.Model != "" {
+				return p.Model
+			}
+		}
+	}
+	return ""
+}
+
+// usageOf is the token count of one call: several of its views may state it.
+func usageOf(f *forest, n int32) event.Usage {
+	var u event.Usage
+	for i := f.nodes[n].first; i != none; i = f.next[i] {
+		switch p := f.rows[i].Event.Payload.(type) {
+		case *event.Span:
+			u.Input, u.Output = max(u.Input, p.GenAI.Usage.Input), max(u.Output, p.GenAI.Usage.Output)
+		case *event.Exchange:
+			u.Input, u.Output = max(u.Input, p.Usage.Input), max(u.Output, p.Usage.Output)
+		}
+	}
+	return u
+}
+
+// describe fills the request and the workload from the root and, where the root
+// is the load balancer, from what it called.
+func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) {
+	nd := &f.nodes[root]
+	if edge, ok := f.rows[nd.first].Event.Payload.(*event.EdgeRequest); ok {
+		t.Request = timeline.Request{Method: edge.HTTP.Method, Path: edge.HTTP.Path, Status: edge.HTTP.Status}
+		if edge.Client.IsValid() {
+			t.Request.Client = edge.Client.String()
+		}
+		for _, n := range m.order {
+			if f.nodes[n].parent == root && (f.nodes[n].span != nil || f.nodes[n].exchange != nil) {
+				m.workload(f, n, t)
+				break
+			}
+		}
+		return
+	}
+	for i := nd.first; i != none; i = f.next[i] {
+		var h event.HTTP
+		var client netip.Addr
+		switch p := f.rows[i].Event.Payload.(type) {
+		case *event.Span:
+			h, client = p.HTTP, cmp.Or(p.Client, p.Peer.Addr())
+		case *event.Exchange:
+			h = p.HTTP
+			if p.Role == event.RoleServer {
+				client = p.Tuple.Dst.Addr()
+			}
+		case *event.HTTPFlow:
+			h, client = p.HTTP, p.Tuple.Src.Addr()
+		}
+		t.Request.Method = cmp.Or(t.Request.Method, h.Method)
+		t.Request.Path = cmp.Or(t.Request.Path, h.Path)
+		t.Request.Status = cmp.Or(t.Request.Status, h.Status)
+		if t.Request.Client == "" && client.IsValid() {
+			t.Request.Client = client.String()
+		}
+	}
+	m.workload(f, root, t)
+}
+
+// workload names the one that took the request in: the node's own observer
+// beats what a span claims.
+func (m *maker) workload(f *forest, n int32, t *timeline.Timeline) {
+	w := &t.Workload
+	w.Proof = event.ProofClaimed.String()
+	take := func(x *event.Workload) {
+		w.Cluster, w.Namespace = cmp.Or(w.Cluster, x.Cluster), cmp.Or(w.Namespace, x.Namespace)
+		w.Pod, w.Node = cmp.Or(w.Pod, x.Pod), cmp.Or(w.Node, x.Node)
+	}
+	for i := f.nodes[n].first; i != none; i = f.next[i] {
+		r := &f.rows[i]
+		if c := r.Conn; c != nil && c.Workload != nil && c.Workload.Pod != "" {
+			take(c.Workload)
+			w.Proof = event.ProofNode.String()
+		}
+	}
+	for i := f.nodes[n].first; i != none; i = f.next[i] {
+		r := &f.rows[i]
+		switch p := r.Event.Payload.(type) {
+		case *event.Span:
+			if w.Proof == event.ProofClaimed.String() {
+				w.Proof = p.Proof.String()
+			}
+			take(&p.Workload)
+			w.Service = cmp.Or(w.Service, p.Service)
+		case *event.HTTPFlow:
+			take(&p.DstWorkload)
+		case *event.Process:
+			take(&p.Workload)
+		}
+		w.Node = cmp.Or(w.Node, r.Event.Node)
+		w.Cluster = cmp.Or(w.Cluster, r.Event.Cluster)
+	}
+}
+
+// rootless widens the bounds of a request whose root nobody saw end.
+func (m *maker) rootless(e *entry, f *forest, t *timeline.Timeline) {
+	if e.rooted {
+		return
+	}
+	for _, n := range m.order {
+		t.Start = min(t.Start, f.nodes[n].start)
+		t.End = max(t.End, f.nodes[n].end)
+	}
+}
+
+// complete says what is known to be missing.
+func (m *maker) complete(f *forest, e *entry, t *timeline.Timeline) {
+	c := timeline.Completeness{Missing: []string{}, Gaps: []timeline.Gap{}}
+	edge, claims, facts, served := false, 0, 0, false
+	for _, n := range m.order {
+		nd := &f.nodes[n]
+		edge = edge || nd.kind == nodeEdge
+		served = served || nd.exchange != nil && nd.exchange.Role == event.RoleServer
+		if nd.span != nil {
+			claims++
+		}
+		if nd.exchange != nil || nd.kind != nodeSpan && nd.kind != nodeEdge && nd.kind != nodeLog {
+			facts++
+		}
+	}
+	blocked := edge && len(t.Steps) == 1 && t.Steps[0].Status == timeline.Denied
+	expected := 1.0
+	want := func(part string, there bool) {
+		expected++
+		if !there {
+			c.Missing = append(c.Missing, part)
+		}
+	}
+	if !e.rooted {
+		c.Missing = append(c.Missing, "root")
+	}
+	if !blocked {
+		if m.dir.ExpectsEdge() && m.fromEdge(t) {
+			want("edge", edge)
+		}
+		want("span", claims > 0)
+		want("network", facts > 0)
+	}
+	c.Score = round3((expected - float64(len(c.Missing))) / expected)
+	nodes := make(map[string]bool, 4)
+	for i := range t.Steps {
+		nodes[t.Steps[i].Node] = true
+	}
+	m.dir.Gaps(t.Start, t.End, func(node string) bool { return nodes[node] }, func(g bind.Gap) {
+		gap := timeline.Gap{Source: g.Source.String(), Node: g.Node, Start: g.Start, End: g.End, Lost: g.Lost, Reason: g.Reason}
+		if gap.End == event.Never {
+			gap.End = t.End
+		}
+		c.Gaps = append(c.Gaps, gap)
+	})
+	slices.SortFunc(c.Gaps, func(a, b timeline.Gap) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Node, b.Node),
+			cmp.Compare(a.End, b.End), cmp.Compare(a.Lost, b.Lost))
+	})
+	t.Completeness = c
+}
+
+// Google's load balancers reach backends from these ranges
+// (cloud.google.com/load-balancing/docs/firewall-rules).
+var balancers = []netip.Prefix{netip.MustParsePrefix("35.191.0.0/16"), netip.MustParsePrefix("130.211.0.0/22")}
+
+// fromEdge reports whether the request came through a load balancer.
+func (m *maker) fromEdge(t *timeline.Timeline) bool {
+	if len(t.Steps) > 0 && t.Steps[0].Layer == timeline.LayerEdge {
+		return true
+	}
+	ip, err := netip.ParseAddr(t.Request.Client)
+	if err != nil {
+		return false
+	}
+	for _, p := range balancers {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// relate names the other requests of the same trace id; where their clients
+// differ, somebody used a trace id that was not his.
+func (m *maker) relate(g *group, e *entry, t *timeline.Timeline) {
+	e.client = t.Request.Client
+	for _, o := range g.entries {
+		if o == e || o.id == "" || o.id == e.id {
+			continue
+		}
+		t.Related = append(t.Related, o.id)
+		if o.client != "" && e.client != "" && o.client != e.client && len(t.Alerts) == 0 {
+			t.Alerts = append(t.Alerts, timeline.AlertRef{
+				AlertID: t.ID + "/trace_id_reused", RuleID: "trace_id_reused", Severity: "medium", State: "open",
+				Title: "one trace id, several requests of different clients", StepIDs: []string{t.Steps[0].ID},
+			})
+		}
+	}
+	slices.Sort(t.Related)
+}

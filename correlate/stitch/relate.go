@@ -1,0 +1,209 @@
+package stitch
+
+import (
+	"time"
+
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// relate finds the parent of every node: by span id, by the wire, by the other
+// end of the connection, by what bind saw to be the cause.
+func (f *forest) relate() {
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		if nd.fold != none {
+			continue
+		}
+		p := f.parentOf(int32(n))
+		if p = f.top(p); p != int32(n) {
+			nd.parent = p
+		}
+	}
+}
+
+func (f *forest) parentOf(n int32) int32 {
+	nd := &f.nodes[n]
+	r := &f.rows[nd.first]
+	if nd.span != nil {
+		if p, ok := f.spans[nd.span.ParentID]; ok && p != n {
+			return p
+		}
+	}
+	if nd.exchange != nil {
+		id := f.rows[nd.seen].Event.ID
+		if p, ok := f.spans[nd.exchange.Trace.SpanID]; ok && nd.span == nil {
+			return p
+		}
+		if p, ok := f.events[f.peers[id]]; ok && nd.exchange.Role == event.RoleServer {
+			return p
+		}
+		if p, ok := f.events[f.causes[id]]; ok && nd.span == nil {
+			return p
+		}
+	}
+	switch nd.kind {
+	case nodeHTTPFlow:
+		flow := r.Event.Payload.(*event.HTTPFlow)
+		if p, ok := f.spans[flow.Trace.SpanID]; ok {
+			return p
+		}
+		if r.Conn != nil {
+			return f.exchangeOn(r.Conn.Cookie, r.Event)
+		}
+	case nodeProcess:
+		if p, ok := f.spans[r.Span]; ok && !r.Span.IsZero() {
+			return p
+		}
+		if p, ok := f.events[f.causes[r.Event.ID]]; ok {
+			return p
+		}
+	case nodeLog:
+		if p, ok := f.spans[r.Span]; ok {
+			return p
+		}
+	case nodeSocket, nodeFlow, nodeSyscall, nodeOther:
+		if p, ok := f.events[f.causes[r.Event.ID]]; ok {
+			return p
+		}
+	}
+	return none
+}
+
+// exchangeOn finds the step of an exchange that used the connection at the
+// event's time.
+func (f *forest) exchangeOn(c event.SocketCookie, e *event.Event) int32 {
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		if nd.exchange == nil || nd.exchange.Cookie != c || nd.fold != none {
+			continue
+		}
+		seen := f.rows[nd.seen].Event
+		if seen.Node == e.Node && nd.exchange.Start <= e.Time && e.Time <= seen.Time.Add(time.Second) {
+			return int32(n)
+		}
+	}
+	return none
+}
+
+// adopt puts roots below the edge request that caused them: the balancer's
+// span is the caller's, or its backend, trace and time are the root's.
+func (f *forest) adopt() {
+	if !f.edges {
+		return
+	}
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		if nd.fold != none || nd.parent != none || f.rankOf(int32(n)) > rankIngress || nd.kind == nodeEdge {
+			continue
+		}
+		found, count := none, 0
+		for m := range f.nodes {
+			ed := &f.nodes[m]
+			if ed.kind != nodeEdge {
+				continue
+			}
+			e := f.rows[ed.first].Event.Payload.(*event.EdgeRequest)
+			if f.calledBy(nd, e) {
+				found, count = int32(m), 1
+				break
+			}
+			if ed.start.Add(-skew) <= nd.start && nd.end <= ed.end.Add(skew) && f.sameTrace(nd, e) && f.backend(nd, e) {
+				found = int32(m)
+				count++
+			}
+		}
+		if count == 1 {
+			nd.parent = found
+		}
+	}
+}
+
+// calledBy reports whether the balancer's own span is the caller of the node.
+func (f *forest) calledBy(nd *node, e *event.EdgeRequest) bool {
+	id := e.Trace.SpanID
+	if id.IsZero() || !f.sameTrace(nd, e) {
+		return false
+	}
+	return nd.span != nil && nd.span.ParentID == id || nd.exchange != nil && nd.exchange.Trace.SpanID == id
+}
+
+func (f *forest) sameTrace(nd *node, e *event.EdgeRequest) bool {
+	return nd.span != nil && nd.span.TraceID == e.Trace.TraceID ||
+		nd.exchange != nil && nd.exchange.Trace.TraceID == e.Trace.TraceID
+}
+
+func (f *forest) backend(nd *node, e *event.EdgeRequest) bool {
+	if !e.Backend.IsValid() {
+		return false // no backend was asked
+	}
+	return nd.exchange == nil || nd.exchange.Tuple.Src.Addr() == e.Backend
+}
+
+// rankOf says what kind of root a parentless node makes; rankOther means none.
+func (f *forest) rankOf(n int32) rank {
+	nd := &f.nodes[n]
+	switch {
+	case nd.kind == nodeEdge:
+		return rankEdge
+	case nd.span != nil && (nd.span.Kind == event.SpanKindServer || nd.span.Kind == event.SpanKindConsumer):
+		if f.fromInside(nd) {
+			return rankOther
+		}
+		return rankServer
+	case nd.kind == nodeExchange && nd.exchange.Role == event.RoleServer:
+		if f.fromInside(nd) {
+			return rankOther
+		}
+		return rankIngress
+	case nd.span != nil && nd.span.ParentID.IsZero():
+		return rankSpan
+	}
+	return rankOther
+}
+
+// fromInside reports whether a pod of the cluster made the call: then the
+// caller belongs to the request too, even if nothing else is known of it.
+func (f *forest) fromInside(nd *node) bool {
+	switch {
+	case f.inside == nil:
+		return false
+	case nd.exchange != nil && nd.exchange.Tuple.Dst.IsValid():
+		return f.inside(nd.exchange.Tuple.Dst.Addr(), nd.start)
+	case nd.span != nil && nd.span.Peer.IsValid():
+		return f.inside(nd.span.Peer.Addr(), nd.start)
+	}
+	return false
+}
+
+// resolve finds the root of every node. A claim can name any parent, so a ring
+// is possible: it is cut where it was entered.
+func (f *forest) resolve() {
+	for n := range f.nodes {
+		if f.nodes[n].fold != none || f.nodes[n].root != none {
+			continue
+		}
+		top := int32(n)
+		for f.nodes[top].root == none {
+			f.nodes[top].root = visiting
+			p := f.nodes[top].parent
+			if p == none {
+				break
+			}
+			if f.nodes[p].root == visiting {
+				f.nodes[top].parent = none
+				break
+			}
+			top = p
+		}
+		root := top
+		if r := f.nodes[top].root; r >= 0 {
+			root = r
+		}
+		for m := int32(n); m != none && f.nodes[m].root == visiting; m = f.nodes[m].parent {
+			f.nodes[m].root = root
+		}
+	}
+}
+
+// visiting marks the nodes of the path that resolve is on.
+const visiting = int32(-2)

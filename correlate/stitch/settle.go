@@ -1,0 +1,534 @@
+package stitch
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// tree is a root of the forest with what hangs below it.
+type tree struct {
+	node  int32
+	rank  rank
+	end   event.Time
+	entry *entry // the one it already is, nil if new
+	stray bool   // no request of its own: looks for one
+	into  int    // tree it was adopted by, -1
+}
+
+// settle looks at a group at a point of event time: which requests are in it,
+// which of them can close, which closed ones have news.
+func (s *Stitcher) settle(g *group, now event.Time) {
+	rows, kept := s.pool(g)
+	f := s.forest
+	f.build(rows, g.links)
+	trees := s.trees(g)
+	s.adoptStrays(g, trees, now)
+	s.open(g, trees, now)
+	s.publish(g, trees, now)
+	s.distribute(g, trees, rows, kept)
+	g.fresh, g.changed = 0, false
+	s.reschedule(g, trees, now)
+}
+
+// pool gathers the rows that belong into one forest: all that is in no entry,
+// and that of the entries it may concern. A constant trace id can have
+// thousands of entries: of many, only those near the new rows are taken.
+func (s *Stitcher) pool(g *group) (rows []correlate.Row, entries []*entry) {
+	rows = append(s.rows[:0], g.active...)
+	from, to := event.Never, event.Time(0)
+	for _, r := range g.active {
+		from, to = min(from, startOf(r.Event)), max(to, r.Event.Time)
+	}
+	for _, e := range g.entries {
+		if len(g.entries) > 8 && !g.changed && (e.start > to.Add(time.Minute) || e.end < from.Add(-time.Minute)) {
+			continue
+		}
+		rows = append(rows, e.rows...)
+		entries = append(entries, e)
+	}
+	byOrder := func(a, b correlate.Row) int { return event.Compare(a.Event, b.Event) }
+	if !slices.IsSortedFunc(rows, byOrder) {
+		slices.SortStableFunc(rows, byOrder)
+	}
+	s.rows = rows
+	return rows, entries
+}
+
+// trees lists the roots, those of known entries among them.
+func (s *Stitcher) trees(g *group) []tree {
+	f := s.forest
+	s.roots = s.roots[:0]
+	s.treeOf = s.treeOf[:0]
+	for n := range f.nodes {
+		s.treeOf = append(s.treeOf, none)
+		nd := &f.nodes[n]
+		if nd.fold != none || nd.parent != none {
+			continue
+		}
+		s.treeOf[n] = int32(len(s.roots))
+		r := f.rankOf(int32(n))
+		s.roots = append(s.roots, tree{node: int32(n), rank: r, end: nd.end, stray: r == rankOther, into: -1})
+	}
+	for n := range f.nodes {
+		if nd := &f.nodes[n]; nd.fold == none {
+			s.treeOf[n] = s.treeOf[nd.root]
+		}
+	}
+	for _, e := range g.entries {
+		for n := range f.nodes {
+			if !f.contains(int32(n), e.root) {
+				continue
+			}
+			t := &s.roots[s.treeOf[f.top(int32(n))]]
+			switch {
+			case t.entry == nil:
+				t.entry, t.stray = e, false
+			case t.entry != e: // two published ones are one: the first stays
+				if e.closed < t.entry.closed || e.closed == t.entry.closed && e.start < t.entry.start {
+					t.entry, e = e, t.entry
+				}
+				s.merged = append(s.merged, merger{e, t.entry})
+			}
+			break
+		}
+	}
+	return s.roots
+}
+
+// merger is a published entry that turned out to be part of another.
+type merger struct{ loser, winner *entry }
+
+// contains reports whether one of the node's own rows is the event.
+func (f *forest) contains(n int32, id event.ID) bool {
+	if f.nodes[n].fold != none {
+		return false
+	}
+	for i := f.nodes[n].first; i != none; i = f.next[i] {
+		if f.rows[i].Event.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// adoptStrays finds the request of what has no parent and is none itself: the
+// only one there is, else the only one that was under way. Where none is, the
+// evidence makes one without a root.
+func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
+	f := s.forest
+	var whole []int
+	for i := range trees {
+		if !trees[i].stray {
+			whole = append(whole, i)
+		}
+	}
+	s.doubts = s.doubts[:0]
+	if len(whole) == 0 || s.ablate.TraceIsRequest {
+		first := 0
+		if len(whole) > 0 {
+			first = whole[0]
+		} else {
+			for i := range trees {
+				if s.firstOf(trees, i, first) {
+					first = i
+				}
+			}
+			trees[first].stray = false
+		}
+		for i := range trees {
+			if i != first {
+				trees[i].into, trees[i].stray = first, false
+			}
+		}
+		return
+	}
+	for i := range trees {
+		t := &trees[i]
+		if !t.stray {
+			continue
+		}
+		nd := &f.nodes[t.node]
+		var during, before []int
+		for _, w := range whole {
+			r := &f.nodes[trees[w].node]
+			if r.start.Add(-skew) <= nd.start {
+				before = append(before, w)
+				if nd.start <= r.end.Add(skew) {
+					during = append(during, w)
+				}
+			}
+		}
+		candidates := whole
+		switch {
+		case len(whole) == 1:
+		case len(during) > 0:
+			candidates = during
+		case len(before) > 0:
+			candidates = before
+		}
+		if len(candidates) == 1 {
+			t.into, t.stray = candidates[0], false
+			continue
+		}
+		s.doubts = append(s.doubts, doubt{i, slices.Clone(candidates[max(0, len(candidates)-8):])})
+	}
+}
+
+// doubt is a stray tree with the trees it may belong to.
+type doubt struct {
+	tree       int
+	candidates []int
+}
+
+// firstOf reports whether tree i is a better beginning of a request without
+// root than tree j: a call made, then the earliest.
+func (s *Stitcher) firstOf(trees []tree, i, j int) bool {
+	a, b := &s.forest.nodes[trees[i].node], &s.forest.nodes[trees[j].node]
+	known := func(t tree) int {
+		if t.entry != nil {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(known(trees[i]), known(trees[j])), cmp.Compare(a.kind, b.kind), cmp.Compare(a.start, b.start)) < 0
+}
+
+// open makes entries of the trees whose request can close now, in the order of
+// their ends.
+func (s *Stitcher) open(g *group, trees []tree, now event.Time) {
+	f := s.forest
+	var due []int
+	for i := range trees {
+		t := &trees[i]
+		if t.stray || t.into >= 0 {
+			continue
+		}
+		nd := &f.nodes[t.node]
+		if t.entry != nil {
+			t.entry.rooted = t.entry.rooted || t.rank != rankOther
+			continue
+		}
+		closing := t.end.Add(s.cfg.Lateness)
+		if t.rank == rankOther {
+			closing = min(g.last.Add(s.cfg.Silence), nd.start.Add(s.cfg.Longest))
+		}
+		if closing <= now {
+			due = append(due, i)
+		}
+	}
+	slices.SortFunc(due, func(i, j int) int {
+		a, b := &f.nodes[trees[i].node], &f.nodes[trees[j].node]
+		x, y := f.rows[a.first].Event.ID, f.rows[b.first].Event.ID
+		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.start, b.start), slices.Compare(x[:], y[:]))
+	})
+	for _, i := range due {
+		e := &entry{rooted: trees[i].rank != rankOther, closed: now}
+		trees[i].entry = e
+		g.entries = append(g.entries, e)
+	}
+	for i := range trees {
+		t := &trees[i]
+		if e := t.entry; e != nil {
+			nd := &f.nodes[t.node]
+			e.root, e.rank, e.start, e.end = f.rows[nd.first].Event.ID, t.rank, nd.start, nd.end
+		}
+	}
+}
+
+// distribute moves the rows to the entries of their trees, and what belongs to
+// none back among the active.
+func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pooled []*entry) {
+	f := s.forest
+	for _, e := range pooled {
+		e.rows = e.rows[:0]
+	}
+	g.active = g.active[:0]
+	for i := range rows {
+		t := s.treeOf[f.top(f.of[i])]
+		if into := trees[t].into; into >= 0 {
+			t = int32(into)
+		}
+		if e := trees[t].entry; e != nil {
+			e.rows = append(e.rows, rows[i])
+		} else {
+			g.active = append(g.active, rows[i])
+		}
+	}
+}
+
+// publish makes the timelines of the entries that may be published now and
+// have something to say.
+func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
+	f := s.forest
+	for _, m := range s.merged {
+		s.supersede(m.loser, m.winner.id)
+		g.entries = slices.DeleteFunc(g.entries, func(e *entry) bool { return e == m.loser })
+	}
+	s.merged = s.merged[:0]
+	for i := range trees { // ids first: entries name each other
+		if e := trees[i].entry; e != nil && now >= e.next {
+			s.name(g, e, trees, int32(i))
+		}
+	}
+	for i := range trees {
+		e := trees[i].entry
+		if e == nil || now < e.next {
+			continue
+		}
+		cut := now - event.Time(s.cfg.Lateness)
+		if e.closed == now {
+			cut = e.end.Add(s.cfg.Settle)
+		}
+		if !e.rooted {
+			cut = now
+		}
+		e.next = now.Add(time.Minute << min(e.revision, 6))
+		t := s.maker.make(f, g, e, s.members(trees, int32(i), cut), cut)
+		s.addDoubts(t, trees, i)
+		s.count()
+		print := printOf(t)
+		if e.revision > 0 && print == e.print {
+			continue
+		}
+		e.print = print
+		e.revision++
+		t.Revision = e.revision
+		if e.revision == 1 {
+			s.out.Closed++
+		} else {
+			s.out.Revised++
+		}
+		s.out.Timelines = append(s.out.Timelines, t)
+	}
+}
+
+// members lists the nodes of a tree and of those it adopted that are known at
+// the cut, parents pointing at the nearest ancestor that is.
+func (s *Stitcher) members(trees []tree, i int32, cut event.Time) []int32 {
+	f := s.forest
+	s.nodes = s.nodes[:0]
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		nd.shown = false
+		if nd.fold != none || nd.kind == nodeLog && nd.parent != none {
+			continue
+		}
+		t := s.treeOf[n]
+		if t != i && int32(trees[t].into) != i {
+			continue
+		}
+		if f.rows[nd.first].Event.Time <= cut || int32(n) == trees[i].node {
+			nd.shown = true
+			s.nodes = append(s.nodes, int32(n))
+		}
+	}
+	return s.nodes
+}
+
+// count settles the fate of the events that the timeline shows; logs live with
+// the step of their span.
+func (s *Stitcher) count() {
+	f := s.forest
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		if nd.shown || nd.kind == nodeLog && nd.parent != none && f.nodes[nd.parent].shown {
+			for i := nd.first; i != none; i = f.next[i] {
+				s.countRow(i)
+			}
+		}
+	}
+}
+
+func (s *Stitcher) countRow(i int32) {
+	r := &s.forest.rows[i]
+	if r.Counted {
+		return
+	}
+	r.Counted = true
+	if r.Copy {
+		return
+	}
+	if s.forest.duplicate[i] && !s.ablate.NoDedupe {
+		s.settleFate(r, correlate.Duplicate)
+		return
+	}
+	s.out.Fates[correlate.Joined]++
+	s.out.Joins[r.Method]++
+}
+
+// name gives the entry its timeline id: its best trace id, with a number if it
+// is not the first request of it. A published id that is no longer the best is
+// superseded.
+func (s *Stitcher) name(g *group, e *entry, trees []tree, i int32) {
+	f := s.forest
+	best, bestRank, bestStart := correlate.Key{}, rankOther+1, event.Never
+	for n := range f.nodes {
+		nd := &f.nodes[n]
+		if nd.fold != none {
+			continue
+		}
+		if t := s.treeOf[n]; t != i && int32(trees[t].into) != i {
+			continue
+		}
+		for j := nd.first; j != none; j = f.next[j] {
+			r, key := rankRow(&f.rows[j]), f.rows[j].Key
+			start := startOf(f.rows[j].Event)
+			if c := cmp.Or(cmp.Compare(r, bestRank), cmp.Compare(start, bestStart), key.Compare(best)); c < 0 {
+				best, bestRank, bestStart = key, r, start
+			}
+		}
+	}
+	if e.id != "" && e.key == best {
+		return
+	}
+	old := e.id
+	e.key, e.number = best, g.before+1
+	for _, o := range g.entries {
+		if o != e && o.id != "" && o.key == best {
+			e.number = max(e.number, o.number+1)
+		}
+	}
+	e.id = best.String()
+	if e.number > 1 {
+		e.id += "-" + strconv.Itoa(e.number)
+	}
+	if old != "" {
+		s.supersede(&entry{id: old, revision: e.revision, start: e.start, end: e.end}, e.id)
+		e.revision, e.print = 0, 0
+	}
+}
+
+// rankRow is how much a row's key counts in naming the request.
+func rankRow(r *correlate.Row) rank {
+	if r.Key.Local {
+		return rankOther + 1 // any trace id is better
+	}
+	switch p := r.Event.Payload.(type) {
+	case *event.EdgeRequest:
+		return rankEdge
+	case *event.Span:
+		if p.Kind == event.SpanKindServer {
+			return rankServer
+		}
+		return rankSpan
+	case *event.Exchange:
+		if p.Role == event.RoleServer {
+			return rankIngress
+		}
+	}
+	return rankOther
+}
+
+// supersede publishes the last revision of a timeline that is part of another.
+func (s *Stitcher) supersede(e *entry, by string) {
+	if e.id == "" || e.id == by {
+		return
+	}
+	s.out.Superseded++
+	s.out.Timelines = append(s.out.Timelines, &timeline.Timeline{
+		ID: e.id, SupersededBy: by, Revision: e.revision + 1, State: timeline.Closed, Start: e.start, End: e.end,
+	})
+}
+
+// addDoubts lists the events that may belong to this timeline or another.
+func (s *Stitcher) addDoubts(t *timeline.Timeline, trees []tree, i int) {
+	f := s.forest
+	for _, d := range s.doubts {
+		if !slices.Contains(d.candidates, i) {
+			continue
+		}
+		var among []timeline.Candidate
+		for _, c := range d.candidates {
+			if e := trees[c].entry; e != nil && e.id != "" {
+				among = append(among, timeline.Candidate{TimelineID: e.id, Confidence: round3(1 / float64(len(d.candidates)))})
+			}
+		}
+		for n := range f.nodes {
+			if f.nodes[n].fold != none || s.treeOf[n] != int32(d.tree) {
+				continue
+			}
+			for j := f.nodes[n].first; j != none; j = f.next[j] {
+				t.Ambiguous = append(t.Ambiguous, timeline.Ambiguous{EventID: f.rows[j].Event.ID.String(), Candidates: among})
+			}
+		}
+	}
+}
+
+// reschedule says when the group must be looked at again.
+func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
+	retire := event.Time(0)
+	for i := range trees {
+		t := &trees[i]
+		if t.stray || t.into >= 0 || t.entry != nil {
+			continue
+		}
+		nd := &s.forest.nodes[t.node]
+		closing := t.end.Add(s.cfg.Lateness)
+		if t.rank == rankOther {
+			closing = min(g.last.Add(s.cfg.Silence), nd.start.Add(s.cfg.Longest))
+		}
+		s.schedule(g, now+1, closing)
+	}
+	for _, e := range g.entries {
+		retire = max(retire, e.closed.Add(s.cfg.Retention))
+		for i := range e.rows {
+			if !e.rows[i].Counted {
+				s.schedule(g, now+1, max(e.next, e.rows[i].Event.Time.Add(s.cfg.Lateness)))
+				break
+			}
+		}
+	}
+	if len(g.entries) == 0 {
+		if g.wake == event.Never && len(g.active) > 0 {
+			s.schedule(g, now+1, now.Add(s.cfg.Silence))
+		} else if len(g.active) == 0 {
+			s.retire(g, now)
+		}
+		return
+	}
+	if retire <= now && g.wake == event.Never {
+		s.retire(g, now)
+		return
+	}
+	s.schedule(g, now+1, max(retire, now+1))
+}
+
+// printOf sums up what a timeline says, to see whether a revision is one.
+func printOf(t *timeline.Timeline) uint64 {
+	h := uint64(14695981039346656037)
+	mix := func(s string) {
+		for i := 0; i < len(s); i++ {
+			h = (h ^ uint64(s[i])) * 1099511628211
+		}
+		h *= 1099511628211
+	}
+	mix(t.ID)
+	for _, r := range t.Related {
+		mix(r)
+	}
+	var n [8]byte
+	for _, st := range t.Steps {
+		mix(st.ID)
+		mix(st.ParentID)
+		mix(string(st.Status))
+		mix(st.Join.Method)
+		for _, id := range st.EventIDs {
+			mix(id)
+		}
+	}
+	for _, a := range t.Ambiguous {
+		mix(a.EventID)
+	}
+	binary.LittleEndian.PutUint64(n[:], uint64(len(t.Completeness.Gaps))<<32|uint64(len(t.Alerts)))
+	mix(string(n[:]))
+	return h
+}
+
+func round3(v float64) float64 { return float64(int64(v*1000+0.5)) / 1000 }

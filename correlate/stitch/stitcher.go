@@ -1,0 +1,286 @@
+package stitch
+
+import (
+	"container/heap"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// Stitcher assembles the timelines of one shard's groups. Not for concurrent
+// use.
+type Stitcher struct {
+	cfg    window.Config
+	dir    *bind.Directory
+	ablate bind.Ablation
+	groups map[correlate.Key]*group
+	wakes  wakes
+	closed map[correlate.Key]tombstone
+	graves fifoKeys
+	forest *forest
+	maker  maker
+	rows   []correlate.Row // scratch of settle, as are the next ones
+	roots  []tree
+	treeOf []int32 // node → its tree
+	nodes  []int32
+	doubts []doubt
+	merged []merger
+	out    *Out
+}
+
+// Out is what one step of stitch decided. The receiver empties it with Reset.
+type Out struct {
+	Timelines  []*timeline.Timeline
+	Unmatched  []correlate.Unmatched
+	Gone       [][]correlate.Key // keys of groups that were forgotten
+	Fates      [correlate.Fates]uint64
+	Joins      [correlate.Methods]uint64
+	Closed     uint64
+	Revised    uint64
+	Superseded uint64
+}
+
+// Reset empties the lists and counters for reuse.
+func (o *Out) Reset() {
+	clear(o.Timelines)
+	clear(o.Unmatched)
+	*o = Out{Timelines: o.Timelines[:0], Unmatched: o.Unmatched[:0], Gone: o.Gone[:0]}
+}
+
+// tombstone remembers how many requests a forgotten trace id had, so that its
+// next one is not taken for the first.
+type tombstone struct {
+	numbers int
+	last    event.Time
+}
+
+// New returns an empty stitcher.
+func New(cfg window.Config, dir *bind.Directory, ablate bind.Ablation) *Stitcher {
+	s := &Stitcher{
+		cfg: cfg, dir: dir, ablate: ablate,
+		groups: make(map[correlate.Key]*group), closed: make(map[correlate.Key]tombstone), forest: newForest(),
+	}
+	s.forest.inside = func(a netip.Addr, t event.Time) bool { return dir.Pod(a, t) != nil }
+	s.maker.dir = dir
+	return s
+}
+
+// Add takes rows and links in; rep is the representative of their keys.
+func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *Out) {
+	g := s.group(rep)
+	if r.Late && g.holds(r.Event.ID) {
+		out.Fates[correlate.Duplicate]++
+		out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Duplicate})
+		return
+	}
+	if len(g.active) >= maxRows {
+		out.Fates[correlate.Dropped]++
+		out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Dropped})
+		return
+	}
+	if t, ok := s.closed[rep]; ok && len(g.active) == 0 && len(g.entries) == 0 {
+		if r.Event.Time <= t.last.Add(s.cfg.Longest) && r.Late {
+			out.Fates[correlate.Late]++
+			out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Late})
+			s.drop(g)
+			return
+		}
+		g.before = t.numbers
+	}
+	g.add(r)
+	s.schedule(g, now, s.dueOf(r))
+}
+
+// Link takes a relation in.
+func (s *Stitcher) Link(rep correlate.Key, l correlate.Link, now event.Time) {
+	g := s.group(rep)
+	g.links = append(g.links, l)
+	g.changed = true
+	s.schedule(g, now, now.Add(s.cfg.Silence))
+}
+
+// maxRows bounds the undecided evidence under one trace id, which anybody can
+// choose.
+const maxRows = 4 * MaxSteps
+
+// Detach takes a group out, nil if there is none: it moves to another shard.
+func (s *Stitcher) Detach(rep correlate.Key) *Group {
+	g := s.groups[rep]
+	if g == nil {
+		return nil
+	}
+	s.drop(g)
+	return &Group{g}
+}
+
+// Group is a group on the move.
+type Group struct{ g *group }
+
+// Absorb makes the group part of the one of rep.
+func (s *Stitcher) Absorb(rep correlate.Key, moved *Group, now event.Time) {
+	g := s.group(rep)
+	wake := min(g.wake, moved.g.wake)
+	g.absorb(moved.g)
+	s.schedule(g, now, max(now, min(wake, now.Add(s.cfg.Settle))))
+}
+
+func (s *Stitcher) group(rep correlate.Key) *group {
+	g := s.groups[rep]
+	if g == nil {
+		g = &group{rep: rep, wake: event.Never, heapAt: -1}
+		s.groups[rep] = g
+	}
+	return g
+}
+
+// dueOf is when a group that got the row should be looked at: when its request
+// can close, if the row may be its root.
+func (s *Stitcher) dueOf(r correlate.Row) event.Time {
+	switch p := r.Event.Payload.(type) {
+	case *event.EdgeRequest:
+		return r.Event.Time.Add(s.cfg.Lateness)
+	case *event.Span:
+		if p.ParentID.IsZero() || p.Kind == event.SpanKindServer || p.Kind == event.SpanKindConsumer {
+			return r.Event.Time.Add(s.cfg.Lateness)
+		}
+	case *event.Exchange:
+		if p.Role == event.RoleServer {
+			return r.Event.Time.Add(s.cfg.Lateness)
+		}
+	}
+	return r.Event.Time.Add(s.cfg.Silence)
+}
+
+// schedule makes sure that the group is looked at by at.
+func (s *Stitcher) schedule(g *group, now, at event.Time) {
+	at = max(at, now)
+	if at >= g.wake {
+		return
+	}
+	g.wake = at
+	if g.heapAt < 0 {
+		heap.Push(&s.wakes, g)
+	} else {
+		heap.Fix(&s.wakes, g.heapAt)
+	}
+}
+
+func (s *Stitcher) drop(g *group) {
+	delete(s.groups, g.rep)
+	if g.heapAt >= 0 {
+		heap.Remove(&s.wakes, g.heapAt)
+	}
+}
+
+// Next returns when the first group wants to be looked at.
+func (s *Stitcher) Next() event.Time {
+	if len(s.wakes) == 0 {
+		return event.Never
+	}
+	return s.wakes[0].wake
+}
+
+// Open counts the groups that have no closed request yet.
+func (s *Stitcher) Open() uint64 {
+	n := uint64(0)
+	for _, g := range s.groups {
+		if len(g.entries) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Advance looks at every group that is due before end, in order of time.
+func (s *Stitcher) Advance(end event.Time, out *Out) {
+	s.out = out
+	for len(s.wakes) > 0 && s.wakes[0].wake < end {
+		g := heap.Pop(&s.wakes).(*group)
+		at := g.wake
+		g.wake = event.Never
+		s.settle(g, at)
+	}
+	for at := end; s.graves.due(&at); at = end {
+		delete(s.closed, s.graves.pop())
+	}
+	s.out = nil
+}
+
+// retire forgets a group whose retention is over.
+func (s *Stitcher) retire(g *group, now event.Time) {
+	for i := range g.active {
+		s.settleFate(&g.active[i], correlate.Ambiguous)
+	}
+	if len(g.entries) > 0 {
+		s.closed[g.rep] = tombstone{g.before + len(g.entries), g.last}
+		s.graves.push(now.Add(24*time.Hour), g.rep)
+	}
+	s.out.Gone = append(s.out.Gone, g.keys)
+	s.drop(g)
+}
+
+// settleFate counts an event that is no part of any entry.
+func (s *Stitcher) settleFate(r *correlate.Row, fate correlate.Fate) {
+	if r.Copy {
+		return
+	}
+	s.out.Fates[fate]++
+	s.out.Unmatched = append(s.out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: fate})
+}
+
+// holds reports whether the group has the event already.
+func (g *group) holds(id event.ID) bool {
+	has := func(rows []correlate.Row) bool {
+		return slices.ContainsFunc(rows, func(r correlate.Row) bool { return r.Event.ID == id })
+	}
+	return has(g.active) || slices.ContainsFunc(g.entries, func(e *entry) bool { return has(e.rows) })
+}
+
+// wakes is a heap of groups by the time they want to be looked at.
+type wakes []*group
+
+func (w wakes) Len() int { return len(w) }
+func (w wakes) Less(i, j int) bool {
+	if w[i].wake != w[j].wake {
+		return w[i].wake < w[j].wake
+	}
+	return w[i].rep.Compare(w[j].rep) < 0
+}
+func (w wakes) Swap(i, j int) { w[i], w[j] = w[j], w[i]; w[i].heapAt, w[j].heapAt = i, j }
+func (w *wakes) Push(x any) {
+	g := x.(*group)
+	g.heapAt = len(*w)
+	*w = append(*w, g)
+}
+func (w *wakes) Pop() any {
+	old := *w
+	g := old[len(old)-1]
+	old[len(old)-1] = nil
+	*w = old[:len(old)-1]
+	g.heapAt = -1
+	return g
+}
+
+// fifoKeys forgets tombstones after a day.
+type fifoKeys struct {
+	keys []correlate.Key
+	at   []event.Time
+}
+
+func (f *fifoKeys) push(at event.Time, k correlate.Key) {
+	f.keys, f.at = append(f.keys, k), append(f.at, at)
+}
+
+func (f *fifoKeys) due(at *event.Time) bool { return len(f.at) > 0 && f.at[0] < *at }
+
+func (f *fifoKeys) pop() correlate.Key {
+	k := f.keys[0]
+	f.keys, f.at = f.keys[1:], f.at[1:]
+	return k
+}
