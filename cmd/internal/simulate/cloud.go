@@ -76,6 +76,7 @@ func (w *world) logEdge(e *edgeEntry) {
 	b = append(b, `","trace":"projects/sim/traces/`...)
 	b = appendHex(b, e.trace[:])
 	b = append(b, `"}`...)
+	f.event = w.ids.of(&w.ids.gcp, b)
 	w.cloud.end(b, 1, false)
 }
 

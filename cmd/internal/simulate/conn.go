@@ -201,7 +201,7 @@ func (w *world) connecting(c *conn, r *request) {
 	w.socketOpen(e, background)
 	if e.pod.watched() {
 		at := w.kprobeSock(e.proc, "tcp_connect", e, 0, background)
-		if at != 0 && e.proc.fact != nil && r != nil {
+		if at.at != 0 && e.proc.fact != nil && r != nil {
 			w.syscallFact(r, e.proc, "tcp_connect", at, e.addr)
 		}
 	}

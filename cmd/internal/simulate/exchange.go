@@ -141,11 +141,11 @@ func (w *world) sendmsg(e *end, background bool) {
 	}
 	x := e.open[0]
 	at := w.kprobeSock(e.proc, "tcp_sendmsg", e, int(x.m.out), background)
-	if at == 0 || len(e.open) != 1 {
+	if at.at == 0 || len(e.open) != 1 {
 		return
 	}
 	f := x.r.fact(kindSyscall, e.pod.node)
-	f.start, f.end, f.pid, f.execID = at, at, e.proc.pid, e.proc.execID
+	f.start, f.end, f.event, f.pid, f.execID = at.at, at.at, at.id, e.proc.pid, e.proc.execID
 	f.function, f.sock = "tcp_sendmsg", e.addr
 	if own := x.side(e); own != nil && !e.lost && x.r != nil {
 		f.link(timeline.SockAddress, own)
@@ -194,6 +194,7 @@ func (w *world) ended(e *end, x *exchange, f *fact, start int64, out, in uint64)
 		w.exchangeP.Goroutine = x.goroutine()
 	}
 	f.lost = !n.emit(event.KindExchange, now, uint64(e.cookie)<<20|uint64(x.ordinal+x.stream), &w.exchangeP, x.r == nil)
+	f.event = w.scratch.ID
 	if !m.trace.TraceID.IsZero() {
 		f.linkTrace(timeline.TraceContext, m.trace.TraceID)
 	}

@@ -202,44 +202,7 @@ func (w *world) writeFact(f *fact, entry bool, possible []string) {
 		b = append(b, f.node.name...)
 	}
 	b = append(b, `","key":{`...)
-	switch f.kind {
-	case kindIngress, kindEgress:
-		b = append(b, `"socket_cookie":"`...)
-		b = strconv.AppendUint(b, uint64(f.cookie), 10)
-		b = append(b, `","stream_id":`...)
-		b = strconv.AppendUint(b, uint64(f.stream), 10)
-		b = append(b, `,"ordinal":`...)
-		b = strconv.AppendUint(b, uint64(f.ordinal), 10)
-	case kindProcess:
-		b = append(b, `"exec_id":"`...)
-		b = append(b, f.execID...)
-		b = append(b, `","pid":`...)
-		b = strconv.AppendUint(b, uint64(f.pid), 10)
-	case kindSyscall:
-		b = append(b, `"exec_id":"`...)
-		b = append(b, f.execID...)
-		b = append(b, `","pid":`...)
-		b = strconv.AppendUint(b, uint64(f.pid), 10)
-		b = append(b, `,"function":"`...)
-		b = append(b, f.function...)
-		b = append(b, '"')
-		if f.sock != 0 {
-			b = append(b, `,"sock_addr":"`...)
-			b = append(strconv.AppendUint(b, uint64(f.sock), 10), '"')
-		}
-	case kindEdge:
-		b = append(b, `"insert_id":"`...)
-		b = append(append(b, f.insertID...), '"')
-		fallthrough
-	case kindFlow:
-		if !f.event.IsZero() {
-			if f.kind == kindEdge {
-				b = append(b, ',')
-			}
-			b = append(b, `"event_id":"`...)
-			b = append(appendHex(b, f.event[:]), '"')
-		}
-	}
+	b = f.appendKey(b)
 	b = append(b, `},"start_ns":`...)
 	b = strconv.AppendInt(b, int64(f.start), 10)
 	b = append(b, `,"end_ns":`...)
@@ -259,4 +222,38 @@ func (w *world) writeFact(f *fact, entry bool, possible []string) {
 	}
 	w.truthBuf = append(b, "}\n"...)
 	w.truth.write(w.truthBuf)
+}
+
+// appendKey writes by what names a step can be known to report the fact.
+func (f *fact) appendKey(b []byte) []byte {
+	switch f.kind {
+	case kindIngress, kindEgress:
+		b = append(b, `"socket_cookie":"`...)
+		b = strconv.AppendUint(b, uint64(f.cookie), 10)
+		b = append(b, `","stream_id":`...)
+		b = strconv.AppendUint(b, uint64(f.stream), 10)
+		b = append(b, `,"ordinal":`...)
+		b = append(strconv.AppendUint(b, uint64(f.ordinal), 10), ',')
+	case kindProcess, kindSyscall:
+		b = append(b, `"exec_id":"`...)
+		b = append(b, f.execID...)
+		b = append(b, `","pid":`...)
+		b = append(strconv.AppendUint(b, uint64(f.pid), 10), ',')
+		if f.function != "" {
+			b = append(b, `"function":"`...)
+			b = append(append(b, f.function...), `",`...)
+		}
+		if f.sock != 0 {
+			b = append(b, `"sock_addr":"`...)
+			b = append(strconv.AppendUint(b, uint64(f.sock), 10), `",`...)
+		}
+	case kindEdge:
+		b = append(b, `"insert_id":"`...)
+		b = append(append(b, f.insertID...), `",`...)
+	}
+	b = append(b, `"event_id":"`...)
+	if !f.event.IsZero() {
+		b = appendHex(b, f.event[:])
+	}
+	return append(b, '"')
 }

@@ -46,7 +46,7 @@ func (w *world) noiseOnce(t *task) {
 		side := &hop{pod: q, proc: q.main}
 		pr := w.process(side, q.main, "/usr/bin/find", "/tmp -mmin +60 -delete", nil, nil)
 		t.sleep(w.rng.lognormal(10*ms, 0.8))
-		if at := w.kprobeFile(pr, "/tmp/cache", "KPROBE_ACTION_POST", true); at != 0 {
+		if at := w.kprobeFile(pr, "/tmp/cache", "KPROBE_ACTION_POST", true); at.at != 0 {
 			w.background(w.syscallFact(nil, pr, "security_file_permission", at, 0))
 		}
 		w.exitProcess(pr)

@@ -18,8 +18,9 @@ type process struct {
 	ref      event.ProcessRef
 	tetragon []byte // the process object up to and without its closing brace
 	fact     *fact
-	traced   bool // TRACEPARENT in its environment
-	lost     bool // its exec record was lost
+	traced   bool     // TRACEPARENT in its environment
+	event    event.ID // of its exec record
+	lost     bool     // that record was lost
 	dead     bool
 }
 
@@ -56,7 +57,9 @@ func (w *world) exec(p *pod, parent *process, binary, args string, env []string,
 	b = append(b, '}')
 	b = pr.appendParent(b)
 	b = append(b, `},`...)
-	n.tetragon.end(n.appendTetragonTail(b, n.clock(w.s.now)), 1, r == nil)
+	b = n.appendTetragonTail(b, n.clock(w.s.now))
+	pr.event = w.ids.of(&w.ids.tetragon, b)
+	n.tetragon.end(b, 1, r == nil)
 	return pr
 }
 
@@ -133,13 +136,18 @@ func (n *node) appendTetragonTail(b []byte, at event.Time) []byte {
 	return append(b, `"}`...)
 }
 
-// kprobeSock writes a hook on a socket function; it returns the time written,
-// zero when the record was lost.
-func (w *world) kprobeSock(pr *process, function string, e *end, size int, background bool) event.Time {
+// stamp is the time and id of a record, zero for one that was lost.
+type stamp struct {
+	at event.Time
+	id event.ID
+}
+
+// kprobeSock writes a hook on a socket function.
+func (w *world) kprobeSock(pr *process, function string, e *end, size int, background bool) stamp {
 	n := pr.pod.node
 	b := n.tetragon.begin(w.lag(50*ms, 500*ms))
 	if b == nil {
-		return 0
+		return stamp{}
 	}
 	at := n.clock(w.s.now)
 	b = append(b, `{"process_kprobe":{"process":`...)
@@ -163,16 +171,18 @@ func (w *world) kprobeSock(pr *process, function string, e *end, size int, backg
 		b = append(strconv.AppendInt(b, int64(size), 10), '}')
 	}
 	b = append(b, `],"action":"KPROBE_ACTION_POST","policy_name":"network-monitor"},`...)
-	n.tetragon.end(n.appendTetragonTail(b, at), 1, background)
-	return at
+	b = n.appendTetragonTail(b, at)
+	id := w.ids.of(&w.ids.tetragon, b)
+	n.tetragon.end(b, 1, background)
+	return stamp{at, id}
 }
 
 // kprobeFile writes a hook on a file access.
-func (w *world) kprobeFile(pr *process, path, action string, background bool) event.Time {
+func (w *world) kprobeFile(pr *process, path, action string, background bool) stamp {
 	n := pr.pod.node
 	b := n.tetragon.begin(w.lag(50*ms, 500*ms))
 	if b == nil {
-		return 0
+		return stamp{}
 	}
 	at := n.clock(w.s.now)
 	b = append(b, `{"process_kprobe":{"process":`...)
@@ -183,8 +193,10 @@ func (w *world) kprobeFile(pr *process, path, action string, background bool) ev
 	b = append(b, `","permission":"-rw-r--r--"}},{"int_arg":4}],"return":{"int_arg":0},"action":"`...)
 	b = append(b, action...)
 	b = append(b, `","policy_name":"file-monitor","return_action":"KPROBE_ACTION_POST"},`...)
-	n.tetragon.end(n.appendTetragonTail(b, at), 1, background)
-	return at
+	b = n.appendTetragonTail(b, at)
+	id := w.ids.of(&w.ids.tetragon, b)
+	n.tetragon.end(b, 1, background)
+	return stamp{at, id}
 }
 
 func cut(kv string) (key, value string) {

@@ -44,7 +44,7 @@ func (w *world) misbehave(t *task, h *hop) {
 		r.acted = true
 		pr := w.process(h, h.proc, "/bin/sh", `-c "id; cat /var/run/secrets/kubernetes.io/serviceaccount/token"`, nil, nil)
 		t.sleep(w.rng.between(1*ms, 8*ms))
-		if at := w.kprobeFile(pr, "/var/run/secrets/kubernetes.io/serviceaccount/token", "KPROBE_ACTION_POST", false); at != 0 {
+		if at := w.kprobeFile(pr, "/var/run/secrets/kubernetes.io/serviceaccount/token", "KPROBE_ACTION_POST", false); at.at != 0 {
 			w.syscallFact(r, pr, "security_file_permission", at, 0)
 		}
 		t.sleep(w.rng.lognormal(5*ms, 0.5))

@@ -154,7 +154,7 @@ func (w *world) runChild(t *task, h *hop, parent *process, c childStep, env []st
 	switch c.does {
 	case stepFile:
 		t.sleep(w.rng.between(200*us, 4*ms))
-		if at := w.kprobeFile(pr, "/data/invoices.csv", "KPROBE_ACTION_POST", h.r == nil); at != 0 && h.r != nil {
+		if at := w.kprobeFile(pr, "/data/invoices.csv", "KPROBE_ACTION_POST", h.r == nil); at.at != 0 && h.r != nil {
 			w.syscallFact(h.r, pr, "security_file_permission", at, 0)
 		}
 		t.sleep(w.rng.lognormal(5*ms, 0.8))
@@ -174,7 +174,7 @@ func (w *world) process(h *hop, parent *process, binary, args string, env, rungs
 	pr := w.exec(h.pod, parent, binary, args, env, h.r)
 	f := h.r.fact(kindProcess, h.pod.node)
 	f.start, f.end = h.pod.node.clock(w.s.now), h.pod.node.clock(w.s.now)
-	f.execID, f.pid, f.lost, f.inferred = pr.execID, pr.pid, pr.lost, rungs
+	f.execID, f.pid, f.event, f.lost, f.inferred = pr.execID, pr.pid, pr.event, pr.lost, rungs
 	pr.fact = f
 	h.pod.busy++
 	h.r.hold()
@@ -193,9 +193,9 @@ func (w *world) exitProcess(pr *process) {
 }
 
 // syscallFact records a hook that fired in a process of a request.
-func (w *world) syscallFact(r *request, pr *process, function string, at event.Time, sock event.SockAddr) *fact {
+func (w *world) syscallFact(r *request, pr *process, function string, at stamp, sock event.SockAddr) *fact {
 	f := r.fact(kindSyscall, pr.pod.node)
-	f.start, f.end, f.pid, f.execID = at, at, pr.pid, pr.execID
+	f.start, f.end, f.event, f.pid, f.execID = at.at, at.at, at.id, pr.pid, pr.execID
 	f.function, f.sock = function, sock
 	if pr.fact != nil {
 		f.link(timeline.ExecLineage, pr.fact)
@@ -228,7 +228,7 @@ func (w *world) deniedEgress(t *task, h *hop) {
 	c.cli = e
 	background := h.r == nil
 	w.socketOpen(e, background)
-	if at := w.kprobeSock(h.proc, "tcp_connect", e, 0, background); at != 0 && h.r != nil {
+	if at := w.kprobeSock(h.proc, "tcp_connect", e, 0, background); at.at != 0 && h.r != nil {
 		w.syscallFact(h.r, h.proc, "tcp_connect", at, e.addr)
 	}
 	for try := range 2 {

@@ -36,6 +36,7 @@ type world struct {
 	control  int  // background records that are no noise: heartbeats, objects, losses
 
 	cloud, k8s *output
+	ids        ids
 	truth      *truthFile
 
 	// Scratch values, so that writing a record allocates nothing.
