@@ -11,6 +11,7 @@ import (
 	"github.com/sennit-io/sennit/ingest/recording"
 	"github.com/sennit-io/sennit/ingest/replay/frame"
 	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/ingest/tetragon"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/redact"
 )
@@ -55,6 +56,7 @@ const quarryEvents = 8192
 func newWorker(order Order, policy redact.Policy) *worker {
 	return &worker{order: order, batch: new(event.Batch), decoders: [formats]decoder{
 		formatHubble:    &hubble.Decoder{Redact: policy},
+		formatTetragon:  &tetragon.Decoder{Redact: policy},
 		formatOTLP:      &otlp.Decoder{Redact: policy},
 		formatGCP:       &gcp.Decoder{Redact: policy},
 		formatRecording: &recording.Decoder{Redact: policy},
@@ -156,20 +158,20 @@ func (w *worker) tally(f format, t ingest.Tally, why string) {
 	}
 }
 
-// split decodes a line on which several values stand one behind the other. It
+// split decodes a line on which several objects stand one behind the other. It
 // reports false, having done nothing, if the line does not begin with a whole
-// value, or is one.
+// object, or is one.
 func (w *worker) split(rec []byte) bool {
 	first := true
 	for len(rec) > 0 {
 		w.values.Reset(rec)
 		w.values.Skip()
 		n := w.values.Pos()
-		if w.values.Err() != nil {
+		if rec[0] != '{' || w.values.Err() != nil {
 			if first {
 				return false
 			}
-			n = len(rec)
+			n = len(rec) // what follows the last object is one bad record
 		}
 		value := rec[:n]
 		rec = trimLeft(rec[n:])

@@ -2,7 +2,6 @@ package replay
 
 import (
 	"context"
-	"errors"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +36,11 @@ func run(ctx context.Context, o *Options, emit func(*event.Batch, event.Time) er
 	}
 	res.Skipped = skipped
 	c := newCollector(o, &res, in)
-	defer func() { err = errors.Join(err, c.disk.Close()) }()
+	defer func() {
+		if cerr := c.disk.Close(); err == nil {
+			err = cerr
+		}
+	}()
 
 	if err := c.read(ctx, in); err != nil {
 		return res, err

@@ -57,7 +57,8 @@ type SourceCount struct {
 // File is one input.
 type File struct {
 	Path string // as named or found; "-" is stdin
-	// Bytes read as stored; Records found and Events decoded.
+	// Bytes read as stored; Records, the JSON values found (an OTLP one holds
+	// many of the source's records), and Events decoded.
 	Bytes           int64
 	Records, Events uint64
 	// Bad and Unknown count records.

@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"fmt"
+
 	"github.com/sennit-io/sennit/ingest/scan"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -147,9 +149,13 @@ func firstName(rec []byte) []byte {
 func (s *sniffer) slow(rec []byte) (format, error) {
 	j := &s.scan
 	j.Reset(rec)
-	if j.Peek() != '{' {
+	switch c := j.Peek(); c {
+	case '{':
+	case '[', '"', '-', 't', 'f', 'n', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		j.Skip()
 		return formatUnknown, j.End()
+	default:
+		return formatUnknown, fmt.Errorf("%w: unexpected %q at the start", scan.ErrSyntax, c)
 	}
 	var kind, source, payload, verdict bool
 	flow := 0
