@@ -203,7 +203,12 @@ func (d *Decoder) itemsJSON(sig signal) {
 func (d *Decoder) spanJSON() {
 	s, r := &d.json, &d.span
 	r.reset()
-	for s.Object(); s.Next(); {
+	start := s.Mark()
+	if s.Object(); !d.spanHeadFast() {
+		s.Rewind(start)
+		s.Object()
+	}
+	for s.Next() {
 		switch string(s.Key()) {
 		case "traceId", "trace_id":
 			r.traceID = s.BytesIn(&d.arena)
@@ -241,6 +246,43 @@ func (d *Decoder) spanJSON() {
 			s.Skip()
 		}
 	}
+}
+
+// spanHeadFast reads the first members of a span as far as they are those of
+// the collector, in its order and spelling; the others follow by name. If it
+// says false, the span must be read from its start.
+func (d *Decoder) spanHeadFast() (ok bool) {
+	s, r := &d.json, &d.span
+	if s.Err() != nil || !s.Literal(`"traceId":"`) {
+		return true
+	}
+	if r.traceID, ok = s.Plain(); !ok || !s.Literal(`,"spanId":"`) {
+		return ok
+	}
+	if r.spanID, ok = s.Plain(); !ok {
+		return false
+	}
+	if s.Literal(`,"parentSpanId":"`) {
+		if r.parentID, ok = s.Plain(); !ok {
+			return false
+		}
+	}
+	if s.Literal(`,"flags":`) {
+		s.Skip()
+	}
+	if !s.Literal(`,"name":"`) {
+		return true
+	}
+	if r.name, ok = s.Plain(); !ok || !s.Literal(`,"kind":`) {
+		return ok
+	}
+	if r.kind = enum(s, spanKind); s.Literal(`,"startTimeUnixNano":`) {
+		r.start = nanos(s)
+	}
+	if s.Literal(`,"endTimeUnixNano":`) {
+		r.end = nanos(s)
+	}
+	return true
 }
 
 // eventJSON reads of a span's event only the type of an exception.

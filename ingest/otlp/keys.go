@@ -1,12 +1,18 @@
 package otlp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // keyTable finds aliases by name. It is an open-addressing table with a hash of
 // three words of the name, a third of the cost of a map.
 var keyTable = makeKeyTable()
 
-const keyTableSize = 1 << 9 // a quarter full: most misses end at the first look
+const (
+	keyTableBits = 9 // a quarter full: most misses end at the first look
+	keyTableSize = 1 << keyTableBits
+)
 
 func makeKeyTable() (t [keyTableSize]*alias) {
 	var ranks [slotCount]uint8
@@ -34,15 +40,16 @@ func lookup(key []byte) *alias {
 }
 
 func keyHash(b []byte) uint64 {
+	var head, mid, tail uint64
 	if len(b) < 8 {
 		var w [8]byte
 		copy(w[:], b)
-		return binary.LittleEndian.Uint64(w[:]) * 0x9e3779b97f4a7c15 >> 55
+		head = binary.LittleEndian.Uint64(w[:])
+	} else {
+		head = binary.LittleEndian.Uint64(b)
+		tail = binary.LittleEndian.Uint64(b[len(b)-8:])
+		mid = binary.LittleEndian.Uint64(b[(len(b)-8)/2:])
 	}
-	head := binary.LittleEndian.Uint64(b)
-	tail := binary.LittleEndian.Uint64(b[len(b)-8:])
-	mid := binary.LittleEndian.Uint64(b[(len(b)-8)/2:])
-	h := (head*0x9e3779b97f4a7c15 ^ tail) * 0xbf58476d1ce4e5b9
-	h = (h>>32 ^ h ^ mid ^ uint64(len(b))) * 0x94d049bb133111eb
-	return h >> 55
+	h := head ^ bits.RotateLeft64(tail, 29) ^ bits.RotateLeft64(mid, 47)
+	return (h + uint64(len(b))) * 0x9e3779b97f4a7c15 >> (64 - keyTableBits)
 }

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/sennit-io/sennit/ingest"
@@ -178,7 +179,29 @@ func (d *Decoder) spanProto(msg []byte) error {
 	r.reset()
 	var fault error // of a sound message: read on, it may turn out unsound
 	w := wire{buf: msg}
-	for w.next() {
+	// Fast path: both ids in front.
+	if len(msg) > 28 && msg[0] == tagSpanTraceID && msg[1] == 16 && msg[18] == tagSpanID && msg[19] == 8 {
+		r.traceID, r.spanID, w.buf = msg[2:18:18], msg[20:28:28], msg[28:]
+	}
+	for {
+		// Fast path: attributes of less than 128 bytes.
+		for len(w.buf) > 2 && w.buf[0] == tagSpanAttrs && w.buf[1] < 0x80 {
+			n := int(w.buf[1]) + 2
+			if n > len(w.buf) {
+				break
+			}
+			err := d.attributeProto(&r.attrs, w.buf[2:n:n])
+			if w.buf = w.buf[n:]; err == nil {
+				continue
+			}
+			if err == errWire {
+				return err
+			}
+			fault = cmp.Or(fault, err)
+		}
+		if !w.next() {
+			break
+		}
 		var err error
 		switch w.tag {
 		case tagSpanTraceID:
@@ -215,9 +238,7 @@ func (d *Decoder) spanProto(msg []byte) error {
 		if err == errWire {
 			return err
 		}
-		if fault == nil {
-			fault = err
-		}
+		fault = cmp.Or(fault, err)
 	}
 	if w.bad {
 		return errWire

@@ -18,15 +18,22 @@ const maxValueDepth = 16
 // attributeProto reads one KeyValue into a. The error is errWire, or a limit.
 func (d *Decoder) attributeProto(a *attrs, msg []byte) error {
 	a.count++
-	// Fast path: key, then a text, each in its usual spelling.
-	if n := len(msg); n > 2 && msg[0] == tagKey && msg[1] < 0x80 && int(msg[1])+2 < n {
+	// Fast path: key, then a text or a small number, each in its usual spelling.
+	if n := len(msg); n > 2 && msg[0] == tagKey && msg[1] < 0x80 && int(msg[1])+6 < n && a.count <= MaxAttributes {
 		key, rest := msg[2:2+msg[1]], msg[2+msg[1]:]
-		if m := len(rest); m > 4 && rest[0] == tagValue && int(rest[1]) == m-2 && rest[1] < 0x80 &&
-			rest[2] == tagStringValue && int(rest[3]) == m-4 && a.count <= MaxAttributes {
-			if k := lookup(key); k != nil {
-				a.put(k, value{text: rest[4:m:m], kind: valueText})
+		if m := len(rest); rest[0] == tagValue && int(rest[1]) == m-2 && rest[1] < 0x80 {
+			switch {
+			case rest[2] == tagStringValue && int(rest[3]) == m-4:
+				if k := lookup(key); k != nil {
+					a.put(k, value{text: rest[4:m:m], kind: valueText})
+				}
+				return nil
+			case rest[2] == tagIntValue && m == 5 && rest[3] >= 0x80 && rest[4] < 0x80:
+				if k := lookup(key); k != nil {
+					a.put(k, value{num: int64(rest[3]&0x7f) | int64(rest[4])<<7, kind: valueNumber})
+				}
+				return nil
 			}
-			return nil
 		}
 	}
 	if a.count > MaxAttributes {

@@ -29,6 +29,7 @@ func (s *JSON) Literal(lit string) bool {
 		return false
 	}
 	s.pos += len(lit)
+	s.first = false
 	return true
 }
 
