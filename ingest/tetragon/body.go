@@ -29,7 +29,7 @@ func (d *Decoder) readBody(k kind) {
 		case bodyProcess:
 			d.readProcess(&r.proc)
 		case bodyParent:
-			d.readParent()
+			r.parent = d.readParent()
 		case bodyFunction, bodyFunctionC, bodySymbol:
 			r.function = s.BytesIn(&d.arena)
 		case bodySubsys, bodyProvider:

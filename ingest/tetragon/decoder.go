@@ -32,6 +32,10 @@ type Decoder struct {
 	ids   event.Hasher
 	hash  redact.Hasher
 
+	pods    memo[pod]
+	parents memo[parent]
+
+	text   []byte // the record at hand
 	rec    record
 	arena  []byte // strings of the record that had escapes
 	digest []byte // of a hook's arguments
@@ -47,9 +51,8 @@ type record struct {
 	time          event.Time
 	unknown       []byte // the first member of the envelope that nobody knows
 
-	proc      process
-	parentID  []byte // of the parent block
-	parentPID uint32
+	proc   process
+	parent parent
 
 	function     []byte // a uprobe's symbol, too
 	subsys, name []byte // a tracepoint's subsystem and event, a usdt's provider and name
@@ -99,6 +102,7 @@ func unknownEvent(name string) error {
 // not kept.
 func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 	d.arena, d.digest = d.arena[:0], d.digest[:0]
+	d.text = rec
 	d.s.Reset(rec)
 	known := d.s.Peek() == '{'
 	if known {
@@ -165,6 +169,3 @@ func (d *Decoder) readEnvelope() {
 		}
 	}
 }
-
-// text returns bytes of the record as a string that stays.
-func (d *Decoder) text(b []byte) string { return d.names.String(b) }

@@ -28,7 +28,7 @@ func (d *Decoder) emit(b *event.Batch) {
 // head adds an event with its head filled, but for the id.
 func (d *Decoder) head(b *event.Batch, k event.Kind) *event.Event {
 	e := b.Add(k, event.SourceTetragon)
-	e.Time, e.Cluster, e.Node = d.rec.time, d.text(d.rec.cluster), d.text(d.rec.node)
+	e.Time, e.Cluster, e.Node = d.rec.time, d.names.String(d.rec.cluster), d.names.String(d.rec.node)
 	return e
 }
 
@@ -47,10 +47,24 @@ func (d *Decoder) identity(e *event.Event) (event.ExecID, event.ProcessRef) {
 			ref = full
 		}
 		if e.Node == "" {
-			e.Node = d.text(node)
+			e.Node = d.names.String(node)
 		}
 	}
 	return event.ExecID(d.procs.String(p.execID)), ref
+}
+
+// parentOf prefers what the process says of its parent to the parent's own
+// block, which may be another one after a re-parenting.
+func (d *Decoder) parentOf() (event.ExecID, event.ProcessRef) {
+	own, block := d.rec.proc.parentID, &d.rec.parent
+	if len(own) == 0 || string(own) == string(block.execID) {
+		return block.execID, block.ref
+	}
+	_, ref, ok := d.execRef(own)
+	if !ok {
+		ref = event.ProcessRef{PID: block.ref.PID}
+	}
+	return event.ExecID(d.procs.String(own)), ref
 }
 
 func (d *Decoder) emitProcess(b *event.Batch, k event.Kind) {
@@ -63,16 +77,7 @@ func (d *Decoder) emitProcess(b *event.Batch, k event.Kind) {
 		}
 	}
 	out.ExecID, out.Process = d.identity(e)
-	parent := p.parentID
-	if len(parent) == 0 {
-		parent = r.parentID
-	}
-	out.ParentExecID = event.ExecID(d.procs.String(parent))
-	if _, ref, ok := d.execRef(parent); ok {
-		out.Parent = ref
-	} else {
-		out.Parent.PID = r.parentPID
-	}
+	out.ParentExecID, out.Parent = d.parentOf()
 	out.TID, out.UID = p.tid, p.uid
 	out.Binary = d.procs.String(p.binary)
 	out.CWD = d.procs.String(p.cwd)
@@ -84,14 +89,18 @@ func (d *Decoder) emitProcess(b *event.Batch, k event.Kind) {
 		out.Args = d.files.String(p.args)
 	}
 	out.Trace = p.trace
-	out.Container = d.procs.String(bareContainer(p))
+	// Without a pod there is the prefix of the id (31 characters, once 24 or 15)
+	// that every process of a container carries.
+	if out.Container = p.pod.containerID; out.Container == "" {
+		out.Container = d.procs.String(p.docker)
+	}
 	out.Workload = d.workload(e)
 	out.Entered = p.outside && out.Container != ""
 	out.Started = p.started
 	if k == event.KindProcessExec {
 		out.Inventory = hasFlag(p.flags, "procFS")
 	} else {
-		out.ExitCode, out.Signal = r.status, d.text(r.signal)
+		out.ExitCode, out.Signal = r.status, d.names.String(r.signal)
 	}
 
 	h := d.id(e).String(string(out.ExecID))
@@ -113,15 +122,12 @@ func (d *Decoder) emitSyscall(b *event.Batch) {
 	e, out := d.head(b, k), b.NewSyscall()
 	e.Payload = out
 	out.ExecID, out.Process = d.identity(e)
-	out.ParentExecID = event.ExecID(d.procs.String(p.parentID))
-	if len(p.parentID) == 0 {
-		out.ParentExecID = event.ExecID(d.procs.String(r.parentID))
-	}
+	out.ParentExecID, _ = d.parentOf()
 	out.TID = p.tid
 	out.Binary = d.procs.String(p.binary)
 	out.Hook = hookNames[r.kind]
 	out.Function = d.function()
-	out.Policy, out.Message = d.text(r.policy), d.text(r.message)
+	out.Policy, out.Message = d.names.String(r.policy), d.names.String(r.message)
 	out.Action, out.Return = action, r.ret
 	out.SockAddr = r.args.sock.addr
 	out.Tuple = r.args.tuple(r.function)
@@ -142,14 +148,14 @@ func (d *Decoder) emitSyscall(b *event.Batch) {
 func (d *Decoder) function() string {
 	r := &d.rec
 	if r.kind != kindTracepoint && r.kind != kindUSDT || len(r.subsys)+len(r.name) == 0 {
-		return d.text(r.function)
+		return d.names.String(r.function)
 	}
 	sep := byte('/')
 	if r.kind == kindUSDT {
 		sep = ':'
 	}
 	d.buf = append(append(append(d.buf[:0], r.subsys...), sep), r.name...)
-	return d.text(d.buf)
+	return d.names.String(d.buf)
 }
 
 // file is the path that the hook was about. A string is one only where a file
@@ -176,34 +182,21 @@ func (d *Decoder) emitLoss(b *event.Batch) {
 			out.From = e.Time.Add(-rateLimitInterval)
 		}
 	case r.throttle == throttleStart:
-		out.Reason, out.Scope, out.From = "throttle start", d.text(r.cgroup), e.Time
+		out.Reason, out.Scope, out.From = "throttle start", d.names.String(r.cgroup), e.Time
 	default:
-		out.Reason, out.Scope, out.To = "throttle stop", d.text(r.cgroup), e.Time
+		out.Reason, out.Scope, out.To = "throttle stop", d.names.String(r.cgroup), e.Time
 	}
 	e.ID = d.id(e).String(out.Reason).String(out.Scope).Uint(out.Count).Sum()
 }
 
 func (d *Decoder) workload(e *event.Event) event.Workload {
-	p := &d.rec.proc
-	if !p.hasPod {
+	p := &d.rec.proc.pod
+	if !p.known {
 		return event.Workload{}
 	}
 	return event.Workload{
-		Cluster: e.Cluster, Namespace: d.text(p.namespace), Pod: d.text(p.pod), PodUID: d.text(p.podUID),
-		Container: d.text(p.container), Node: e.Node,
+		Cluster: e.Cluster, Namespace: p.namespace, Pod: p.name, PodUID: p.uid, Container: p.container, Node: e.Node,
 	}
-}
-
-// bareContainer is the container's id without its runtime, else the prefix of
-// it (31 characters, once 24 or 15) that every process of a container carries.
-func bareContainer(p *process) []byte {
-	if i := bytes.Index(p.containerID, []byte("://")); i >= 0 {
-		return p.containerID[i+3:]
-	}
-	if len(p.containerID) > 0 {
-		return p.containerID
-	}
-	return p.docker
 }
 
 // view is b as a string without a copy, for calls that do not keep it.

@@ -18,12 +18,22 @@ type process struct {
 	started          event.Time
 	docker           []byte
 	outside          bool // in_init_tree is there and false
-	hasPod           bool
-	namespace, pod   []byte
-	podUID           []byte
-	container        []byte
-	containerID      []byte // as it stands: "containerd://<64 hex>"
+	pod              pod
 	trace            event.TraceContext
+}
+
+// pod is what is kept of a Pod message. Its strings stay.
+type pod struct {
+	known                bool
+	namespace, name, uid string
+	container            string
+	containerID          string // without its runtime
+}
+
+// parent is what is kept of the parent's block: what the process may lack.
+type parent struct {
+	execID event.ExecID
+	ref    event.ProcessRef
 }
 
 func (d *Decoder) readProcess(p *process) {
@@ -49,10 +59,7 @@ func (d *Decoder) readProcess(p *process) {
 		case procStart, procStartC:
 			p.started = s.Time()
 		case procPod:
-			if s.Peek() == '{' {
-				p.hasPod = true
-			}
-			d.readPod(p)
+			p.pod = d.readPod()
 		case procDocker:
 			p.docker = s.BytesIn(&d.arena)
 		case procParentID, procParentIDC:
@@ -70,25 +77,32 @@ func (d *Decoder) readProcess(p *process) {
 	}
 }
 
-func (d *Decoder) readPod(p *process) {
+func (d *Decoder) readPod() pod {
 	s := &d.s
+	slot := d.pods.slot(s)
+	if known, ok := d.pods.read(s, slot); ok {
+		return *known
+	}
+	var p pod
+	p.known = s.Peek() == '{'
+	start := s.Pos()
 	s.Object()
 	for i := s.Member(podNames, 0); i >= 0; i = s.Member(podNames, i+1) {
 		switch i {
 		case podNamespace:
-			p.namespace = s.BytesIn(&d.arena)
+			p.namespace = d.names.String(s.Bytes())
 		case podName:
-			p.pod = s.BytesIn(&d.arena)
+			p.name = d.names.String(s.Bytes())
 		case podUID:
-			p.podUID = s.BytesIn(&d.arena)
+			p.uid = d.names.String(s.Bytes())
 		case podContainer:
 			s.Object()
 			for j := s.Member(containerNames, 0); j >= 0; j = s.Member(containerNames, j+1) {
 				switch j {
 				case containerID:
-					p.containerID = s.BytesIn(&d.arena)
+					p.containerID = d.names.String(bareContainer(s.Bytes()))
 				case containerName:
-					p.container = s.BytesIn(&d.arena)
+					p.container = d.names.String(s.Bytes())
 				default:
 					s.Skip()
 				}
@@ -97,6 +111,18 @@ func (d *Decoder) readPod(p *process) {
 			s.Skip()
 		}
 	}
+	if p.known && s.Err() == nil {
+		d.pods.keep(slot, d.text[start:s.Pos()], p)
+	}
+	return p
+}
+
+// bareContainer cuts the runtime from a container's id.
+func bareContainer(id []byte) []byte {
+	if i := bytes.Index(id, []byte("://")); i >= 0 {
+		return id[i+3:]
+	}
+	return id
 }
 
 // readEnvironment looks for a trace context handed down to the process and
@@ -123,21 +149,35 @@ func (d *Decoder) readEnvironment(p *process) {
 	}
 }
 
-// readParent reads of the parent what the process itself may lack.
-func (d *Decoder) readParent() {
-	s, r := &d.s, &d.rec
-	r.parentID, r.parentPID = nil, 0
+func (d *Decoder) readParent() parent {
+	s := &d.s
+	slot := d.parents.slot(s)
+	if known, ok := d.parents.read(s, slot); ok {
+		return *known
+	}
+	object := s.Peek() == '{'
+	start := s.Pos()
+	var id []byte
+	var pid uint32
 	s.Object()
 	for i := s.Member(processNames, 0); i >= 0; i = s.Member(processNames, i+1) {
 		switch i {
 		case procExecID, procExecIDC:
-			r.parentID = s.BytesIn(&d.arena)
+			id = s.BytesIn(&d.arena)
 		case procPID:
-			r.parentPID = s.Uint32()
+			pid = s.Uint32()
 		default:
 			s.Skip()
 		}
 	}
+	p := parent{execID: event.ExecID(d.procs.String(id)), ref: event.ProcessRef{PID: pid}}
+	if _, ref, ok := d.execRef(id); ok {
+		p.ref = ref
+	}
+	if object && s.Err() == nil {
+		d.parents.keep(slot, d.text[start:s.Pos()], p)
+	}
+	return p
 }
 
 // hasFlag reports whether the list of flags, set apart by blanks, holds one.
