@@ -27,7 +27,8 @@ type Decoder struct {
 	Redact redact.Policy
 
 	s     scan.JSON
-	names scan.Intern // what repeats
+	names scan.Recent // what repeats
+	lower scan.Intern // the same, in lower case
 	paths scan.Intern // apart, since paths with ids in them would evict the names
 	ids   event.Hasher
 	r     record
@@ -89,13 +90,19 @@ func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 	return ingest.Tally{In: 1}, nil
 }
 
+// envelopeNames are the members of ExportEvent and GetFlowsResponse, in
+// protojson's order.
+var envelopeNames = scan.NewNames("flow", "node_status", "lost_events", "agent_event", "debug_event", "node_name", "time",
+	"nodeStatus", "lostEvents", "agentEvent", "debugEvent", "nodeName")
+
 // envelope reads ExportEvent and GetFlowsResponse, or a bare flow, whose members
 // stand where the envelope's would.
 func (d *Decoder) envelope() {
 	s, r := &d.s, &d.r
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "flow":
+	s.Object()
+	for i := s.Member(envelopeNames, 0); i >= 0; i = s.Member(envelopeNames, i+1) {
+		switch i {
+		case 0:
 			if s.Peek() == 'n' {
 				s.Skip()
 				continue
@@ -105,37 +112,48 @@ func (d *Decoder) envelope() {
 				d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
 			}
 			r.message = messageFlow
-			for s.Object(); s.Next(); {
-				d.flowField()
-			}
-		case "node_name", "nodeName":
+			d.readFlow()
+		case 5, 11:
 			r.outerCluster, r.outerNode = d.node()
-		case "time":
+		case 6:
 			r.outerTime = s.Time()
-		case "lost_events", "lostEvents":
+		case 2, 8:
 			if d.is(messageLost) {
 				d.lostEvents()
 			}
-		case "node_status", "nodeStatus":
+		case 1, 7:
 			if d.is(messageNodeStatus) {
 				s.Skip()
 			}
-		case "agent_event", "agentEvent":
+		case 3, 9:
 			if d.is(messageAgentEvent) {
 				s.Skip()
 			}
-		case "debug_event", "debugEvent":
+		case 4, 10:
 			if d.is(messageDebugEvent) {
 				s.Skip()
 			}
 		default:
-			if r.message != messageNone && !r.bare {
-				s.Skip()
-			} else if d.flowField() {
-				r.message, r.bare = messageFlow, true
-			}
+			d.bareMember()
 		}
 	}
+}
+
+// bareMember reads a member that is none of the envelope's, but may be one of a
+// flow without envelope.
+func (d *Decoder) bareMember() {
+	s, r := &d.s, &d.r
+	if r.message != messageNone && !r.bare {
+		s.Skip()
+		return
+	}
+	i := flowPlace(s.Key())
+	if i < 0 {
+		s.Skip()
+		return
+	}
+	r.message, r.bare = messageFlow, true
+	d.flowMember(i)
 }
 
 // is notes the message that comes next, and passes over a null.
@@ -150,6 +168,6 @@ func (d *Decoder) is(m message) bool {
 
 // node reads a node name, which may be "cluster/node".
 func (d *Decoder) node() (cluster, node string) {
-	c, n := scan.Node(d.s.Bytes())
+	c, n := scan.Node(d.s.Text())
 	return d.names.String(c), d.names.String(n)
 }

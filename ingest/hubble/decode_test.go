@@ -105,7 +105,7 @@ func TestDecodeRefuses(t *testing.T) {
 	f(`{"flow":[]}`, scan.ErrType, "want an object")
 	f(`{"flow":{"IP":{"source":"10.0.0.300"}}}`, scan.ErrType, "want an IP address")
 	f(`{"flow":{"time":"yesterday"}}`, scan.ErrType, "want an RFC 3339 time")
-	f(`{"flow":{"l4":{"TCP":{"source_port":70000}}}}`, scan.ErrType, "16 bits")
+	f(`{"flow":{"l4":{"TCP":{"source_port":70000}}}}`, scan.ErrType, "a port over 65535")
 	f(`{"flow":{"socket_cookie":-1}}`, scan.ErrType, "unsigned")
 	f(`{"flow":`+strings.Repeat(`{"a":`, scan.MaxDepth)+strings.Repeat(`}`, scan.MaxDepth+1), scan.ErrLimit, "nesting depth")
 }

@@ -1,6 +1,9 @@
 package hubble
 
-import "github.com/sennit-io/sennit/schemas/event"
+import (
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/event"
+)
 
 // Enums come by name, and by number from a writer that was told so
 // (UseEnumNumbers). A name or number of a newer Cilium is the zero value.
@@ -13,7 +16,7 @@ func (d *Decoder) verdict() event.Verdict {
 		}
 		return event.VerdictUnknown
 	}
-	switch string(d.s.Bytes()) {
+	switch string(d.s.Text()) {
 	case "FORWARDED":
 		return event.VerdictForwarded
 	case "DROPPED":
@@ -37,7 +40,7 @@ func (d *Decoder) isEgress() bool {
 	if d.s.Peek() != '"' {
 		return d.s.Int64() == 2
 	}
-	return string(d.s.Bytes()) == "EGRESS"
+	return string(d.s.Text()) == "EGRESS"
 }
 
 // layer7Type reads flow.L7FlowType.
@@ -48,7 +51,7 @@ func (d *Decoder) layer7Type() l7Type {
 		}
 		return l7Unknown
 	}
-	switch string(d.s.Bytes()) {
+	switch string(d.s.Text()) {
 	case "REQUEST":
 		return l7Request
 	case "RESPONSE":
@@ -98,7 +101,7 @@ func (d *Decoder) xlatePoint() {
 	if d.s.Peek() != '"' {
 		n = d.s.Int64()
 	} else {
-		switch string(d.s.Bytes()) {
+		switch string(d.s.Text()) {
 		case "SOCK_XLATE_POINT_PRE_DIRECTION_FWD":
 			n = 1
 		case "SOCK_XLATE_POINT_POST_DIRECTION_FWD":
@@ -122,39 +125,22 @@ var xlatePoints = [...]string{1: "pre-xlate-fwd", 2: "post-xlate-fwd", 3: "pre-x
 // flags are the TCP flags, one bit for each of flagNames.
 type flags uint16
 
-var flagNames = [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS"}
+var (
+	flagNames   = [...]string{"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "NS"}
+	flagMembers = scan.NewNames(flagNames[:]...)
+)
 
 // tcpFlags reads flow.TCPFlags.
 func (d *Decoder) tcpFlags() {
 	s := &d.s
 	d.r.flags = 0
-	for s.Object(); s.Next(); {
-		bit := flags(0)
-		switch string(s.Key()) {
-		case "FIN":
-			bit = 1 << 0
-		case "SYN":
-			bit = 1 << 1
-		case "RST":
-			bit = 1 << 2
-		case "PSH":
-			bit = 1 << 3
-		case "ACK":
-			bit = 1 << 4
-		case "URG":
-			bit = 1 << 5
-		case "ECE":
-			bit = 1 << 6
-		case "CWR":
-			bit = 1 << 7
-		case "NS":
-			bit = 1 << 8
-		default:
+	s.Object()
+	for i := s.Member(flagMembers, 0); i >= 0; i = s.Member(flagMembers, i+1) {
+		switch {
+		case i >= len(flagNames):
 			s.Skip()
-			continue
-		}
-		if s.Bool() {
-			d.r.flags |= bit
+		case s.Bool():
+			d.r.flags |= 1 << i
 		}
 	}
 }

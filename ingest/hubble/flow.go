@@ -7,40 +7,63 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// flowField reads one member of a flow, and tells whether it is one that only
-// flows have.
-func (d *Decoder) flowField() bool {
+// readFlow reads the members of a flow.
+func (d *Decoder) readFlow() {
+	s := &d.s
+	s.Object()
+	for i := s.Member(flowNames, 0); i >= 0; i = s.Member(flowNames, i+1) {
+		d.flowMember(i)
+	}
+}
+
+// flowMember reads the value of the member that stands at i in flowNames.
+func (d *Decoder) flowMember(i int) {
 	s, r := &d.s, &d.r
-	switch string(s.Key()) {
-	case "time":
+	if i >= flowMembers {
+		i = flowAlias(i)
+	}
+	switch i {
+	case flowTime:
 		r.time = s.Time()
-	case "node_name", "nodeName":
-		r.cluster, r.node = d.node()
-	case "uuid":
+	case flowUUID:
 		d.uuid()
-	case "verdict":
+	case flowVerdict:
 		r.verdict = d.verdict()
-	case "drop_reason", "dropReason":
+	case flowDropReason:
 		r.dropNumber = s.Uint32()
-	case "drop_reason_desc", "dropReasonDesc":
-		r.dropReason = d.dropReason()
-	case "IP":
+	case flowIP:
 		d.ip()
-	case "l4":
+	case flowL4:
 		d.layer4()
-	case "source":
+	case flowSource:
 		d.endpoint(&r.source)
-	case "destination":
+	case flowDestination:
 		d.endpoint(&r.destination)
-	case "source_names", "sourceNames":
+	case flowNodeName:
+		r.cluster, r.node = d.node()
+	case flowSourceNames:
 		r.srcName = d.firstName()
-	case "destination_names", "destinationNames":
+	case flowDestinationNames:
 		r.dstName = d.firstName()
-	case "l7":
+	case flowL7:
 		d.layer7()
-	case "reply":
+	case flowReply:
 		r.reply = s.Bool()
-	case "is_reply", "isReply":
+	case flowEventType:
+		for s.Object(); s.Next(); {
+			if string(s.Key()) == "type" {
+				r.eventType = s.Int64()
+			} else {
+				s.Skip()
+			}
+		}
+	case flowTrafficDirection:
+		r.egress = d.isEgress()
+	case flowPoint:
+		r.point = d.point()
+	case flowDropReasonDesc:
+		r.dropReason = d.dropReason()
+	case flowIsReply:
 		switch {
 		case s.Peek() == 'n':
 			s.Skip()
@@ -49,43 +72,27 @@ func (d *Decoder) flowField() bool {
 		default:
 			r.isReply = no
 		}
-	case "event_type", "eventType":
-		for s.Object(); s.Next(); {
-			if string(s.Key()) == "type" {
-				r.eventType = s.Int64()
-			} else {
-				s.Skip()
-			}
-		}
-	case "traffic_direction", "trafficDirection":
-		r.egress = d.isEgress()
-	case "trace_observation_point", "traceObservationPoint":
-		r.point = d.point()
-	case "sock_xlate_point", "sockXlatePoint":
-		d.xlatePoint()
-	case "trace_context", "traceContext":
+	case flowTraceContext:
 		d.traceContext()
-	case "socket_cookie", "socketCookie":
-		r.cookie = event.SocketCookie(s.Uint64())
-	case "cgroup_id", "cgroupId":
-		r.cgroup = event.CgroupID(s.Uint64())
-	case "egress_denied_by", "egressDeniedBy":
-		r.policy[0] = d.firstPolicy()
-	case "ingress_denied_by", "ingressDeniedBy":
-		r.policy[1] = d.firstPolicy()
-	case "egress_allowed_by", "egressAllowedBy":
+	case flowXlatePoint:
+		d.xlatePoint()
+	case flowCookie:
+		r.cookie = event.SocketCookie(s.Uint())
+	case flowCgroup:
+		r.cgroup = event.CgroupID(s.Uint())
+	case flowEgressAllowed:
 		r.policy[2] = d.firstPolicy()
-	case "ingress_allowed_by", "ingressAllowedBy":
+	case flowIngressAllowed:
 		r.policy[3] = d.firstPolicy()
-	case "aggregate":
+	case flowEgressDenied:
+		r.policy[0] = d.firstPolicy()
+	case flowIngressDenied:
+		r.policy[1] = d.firstPolicy()
+	case flowAggregate:
 		d.aggregate()
-	case "Type", "Summary", "ethernet":
-		s.Skip() // nothing we need, and a mark of a bare flow
 	default:
 		s.Skip()
-		return false
 	}
-	return true
 }
 
 // uuid reads the flow's own id. One that is no UUID still names the flow.
@@ -101,64 +108,64 @@ func (d *Decoder) uuid() {
 	d.r.uuid, d.uuidText = event.ID{}, append(d.uuidText[:0], b...)
 }
 
+var ipNames = scan.NewNames("source", "source_xlated", "destination", "ipVersion", "sourceXlated")
+
 func (d *Decoder) ip() {
 	s, r := &d.s, &d.r
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "source":
+	s.Object()
+	for i := s.Member(ipNames, 0); i >= 0; i = s.Member(ipNames, i+1) {
+		switch i {
+		case 0:
 			r.src = s.Addr()
-		case "destination":
-			r.dst = s.Addr()
-		case "source_xlated", "sourceXlated":
+		case 1, 4:
 			r.translated = s.Addr()
+		case 2:
+			r.dst = s.Addr()
 		default:
 			s.Skip()
 		}
 	}
 }
 
+var (
+	layer4Names  = scan.NewNames("TCP", "UDP", "ICMPv4", "ICMPv6", "SCTP", "VRRP", "IGMP")
+	layer4Protos = [...]event.Proto{
+		event.ProtoTCP, event.ProtoUDP, event.ProtoICMP, event.ProtoICMPv6, event.ProtoSCTP, protoVRRP, protoIGMP,
+	}
+	portNames = scan.NewNames("source_port", "destination_port", "flags", "sourcePort", "destinationPort")
+)
+
 func (d *Decoder) layer4() {
 	s, r := &d.s, &d.r
-	for s.Object(); s.Next(); {
-		proto := event.ProtoNone
-		switch string(s.Key()) {
-		case "TCP":
-			proto = event.ProtoTCP
-		case "UDP":
-			proto = event.ProtoUDP
-		case "SCTP":
-			proto = event.ProtoSCTP
-		case "ICMPv4":
-			proto = event.ProtoICMP
-		case "ICMPv6":
-			proto = event.ProtoICMPv6
-		case "IGMP":
-			proto = protoIGMP
-		case "VRRP":
-			proto = protoVRRP
-		}
-		if proto == event.ProtoNone || s.Peek() == 'n' {
+	s.Object()
+	for i := s.Member(layer4Names, 0); i >= 0; i = s.Member(layer4Names, i+1) {
+		if i >= len(layer4Protos) || s.Peek() == 'n' {
 			s.Skip()
 			continue
 		}
-		r.proto = proto
-		for s.Object(); s.Next(); {
-			switch string(s.Key()) {
-			case "source_port", "sourcePort":
-				r.srcPort = s.Uint16()
-			case "destination_port", "destinationPort":
-				r.dstPort = s.Uint16()
-			case "flags":
-				if proto == event.ProtoTCP {
-					d.tcpFlags()
-				} else {
-					s.Skip()
-				}
+		r.proto = layer4Protos[i]
+		s.Object()
+		for j := s.Member(portNames, 0); j >= 0; j = s.Member(portNames, j+1) {
+			switch {
+			case j == 0 || j == 3:
+				r.srcPort = d.port()
+			case j == 1 || j == 4:
+				r.dstPort = d.port()
+			case j == 2 && r.proto == event.ProtoTCP:
+				d.tcpFlags()
 			default:
 				s.Skip()
 			}
 		}
 	}
+}
+
+func (d *Decoder) port() uint16 {
+	v := d.s.Uint()
+	if v > math.MaxUint16 {
+		d.s.Fail(scan.Impossible("a port over 65535"))
+	}
+	return uint16(v)
 }
 
 // Protocols of layer 4 that have no constant in package event.
@@ -167,18 +174,22 @@ const (
 	protoVRRP event.Proto = 112
 )
 
+var endpointNames = scan.NewNames("ID", "identity", "cluster_name", "namespace", "labels", "pod_name", "workloads",
+	"clusterName", "podName")
+
 func (d *Decoder) endpoint(e *endpoint) {
 	s := &d.s
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "ID":
-			e.local = s.Uint32() != 0
-		case "cluster_name", "clusterName":
-			e.workload.Cluster = d.names.String(s.Bytes())
-		case "namespace":
-			e.workload.Namespace = d.names.String(s.Bytes())
-		case "pod_name", "podName":
-			e.workload.Pod = d.names.String(s.Bytes())
+	s.Object()
+	for i := s.Member(endpointNames, 0); i >= 0; i = s.Member(endpointNames, i+1) {
+		switch i {
+		case 0:
+			e.local = s.Uint() != 0
+		case 2, 7:
+			e.workload.Cluster = d.names.String(s.Text())
+		case 3:
+			e.workload.Namespace = d.names.String(s.Text())
+		case 5, 8:
+			e.workload.Pod = d.names.String(s.Text())
 		default:
 			s.Skip()
 		}

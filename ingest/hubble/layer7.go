@@ -1,6 +1,8 @@
 package hubble
 
 import (
+	"unicode/utf8"
+
 	"github.com/sennit-io/sennit/ingest/scan"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -15,7 +17,7 @@ func (d *Decoder) layer7() {
 		case "type":
 			r.l7Type = d.layer7Type()
 		case "latency_ns", "latencyNs":
-			r.latencyNS = s.Uint64()
+			r.latencyNS = s.Uint()
 		case "http":
 			if s.Peek() != 'n' {
 				r.l7 = l7HTTP
@@ -161,7 +163,7 @@ func (d *Decoder) headerValue(h header, b []byte) {
 		}
 	case headerRequestID:
 		// "HUBBLE_REDACTED" is what Cilium puts in place of a value.
-		if v.requestID == "" && len(b) <= maxRequestID && string(b) != "HUBBLE_REDACTED" {
+		if v.requestID == "" && len(b) <= maxRequestID && utf8.Valid(b) && string(b) != "HUBBLE_REDACTED" {
 			// Not interned: the ids never repeat but for their response, and
 			// would evict the names.
 			v.requestID = string(b)
@@ -197,7 +199,7 @@ func (d *Decoder) dns() {
 	for s.Object(); s.Next(); {
 		switch string(s.Key()) {
 		case "query":
-			r.query = d.names.Lower(trimDot(s.Bytes()))
+			r.query = d.lower.Lower(trimDot(s.Bytes()))
 		case "ips":
 			for s.Array(); s.Next(); {
 				if a := s.Addr(); a.IsValid() {

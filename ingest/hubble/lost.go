@@ -47,7 +47,7 @@ func (d *Decoder) lostSource() string {
 	if string(b) == "UNKNOWN_LOST_EVENT_SOURCE" {
 		return ""
 	}
-	return d.names.Lower(b)
+	return d.lower.Lower(b)
 }
 
 // lossEvent makes the event of a lost_events message. Its time is the
