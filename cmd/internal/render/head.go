@@ -51,10 +51,10 @@ func writeHead(b *strings.Builder, t *timeline.Timeline, o Options) {
 
 	facts = facts[:0]
 	if n := count(t, timeline.LayerModel); n > 0 {
-		facts = append(facts, many(n, "model call")+in(t.Models))
+		facts = append(facts, Many(uint64(n), "model call")+in(t.Models))
 	}
 	if n := count(t, timeline.LayerTool); n > 0 {
-		facts = append(facts, many(n, "tool use")+in(t.Tools))
+		facts = append(facts, Many(uint64(n), "tool use")+in(t.Tools))
 	}
 	if t.Tokens != (timeline.Tokens{}) {
 		facts = append(facts, fmt.Sprintf("tokens %s in, %s out", Grouped(t.Tokens.Input), Grouped(t.Tokens.Output)))
@@ -70,7 +70,7 @@ func writeHead(b *strings.Builder, t *timeline.Timeline, o Options) {
 		facts = append(facts, "missing "+strings.Join(c.Missing, ", "))
 	}
 	if len(c.Gaps) > 0 {
-		facts = append(facts, many(len(c.Gaps), "gap")+" (below)")
+		facts = append(facts, Many(uint64(len(c.Gaps)), "gap")+" (below)")
 	}
 	if t.Truncated > 0 {
 		facts = append(facts, fmt.Sprintf("truncated: %d steps left out", t.Truncated))
@@ -126,14 +126,6 @@ func WorkloadName(t *timeline.Timeline) string {
 		name = w.Node
 	}
 	return Escape(name)
-}
-
-// many writes "1 gap", "2 gaps".
-func many(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return strconv.Itoa(n) + " " + what
 }
 
 func in(names []string) string {

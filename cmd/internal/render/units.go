@@ -59,6 +59,14 @@ func Grouped(n uint64) string {
 	return b.String()
 }
 
+// Many writes "1 gap", "2,000 gaps".
+func Many(n uint64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return Grouped(n) + " " + what
+}
+
 // Clock writes the time of day with milliseconds, in UTC.
 func Clock(t event.Time) string {
 	if t.IsZero() {

@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"runtime"
+
+	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// newEngine returns an engine that gives what it makes to out.
+func newEngine(shards int, out *output) *shard.Engine {
+	cfg := shard.DefaultConfig()
+	if cfg.Shards = shards; shards == 0 {
+		cfg.Shards = runtime.GOMAXPROCS(0)
+	}
+	return shard.New(cfg, out)
+}
+
+// Timeline takes one revision of a timeline.
+func (out *output) Timeline(t *timeline.Timeline) { out.results.timeline(t) }
+
+// Unmatched takes an event that is in no timeline. What came too late or was
+// dropped at a limit is counted, and not written: nobody looked for its request.
+func (out *output) Unmatched(u *shard.Unmatched) {
+	if u.Fate == correlate.Ambient || u.Fate == correlate.Ambiguous {
+		out.unmatched.add(u.Event, u.Fate.String(), u.Candidates)
+	}
+}
+
+// count adds what the engine counted.
+func count(s *Stats, c shard.Stats) {
+	e := c.Events
+	dropped := s.Events.Dropped
+	for reason, n := range e.Dropped {
+		dropped[reason] = n
+	}
+	s.Events = EventStats{
+		In: e.In, Derived: e.Derived, Joined: e.Joined, Ambiguous: e.Ambiguous, Ambient: e.Ambient, Control: e.Control,
+		Duplicate: e.Duplicate, Late: e.Late, Held: e.Held, Dropped: dropped,
+	}
+	s.Timelines = TimelineStats(c.Timelines)
+	for method, n := range c.Joins {
+		s.Joins[method] = n
+	}
+}

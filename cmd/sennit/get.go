@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sennit-io/sennit/cmd/internal/render"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+func newGet() *cobra.Command {
+	var (
+		output = newChoice("text", "json", "compact")
+		color  = newChoice("auto", "always", "never")
+		input  string
+		width  int
+	)
+	cmd := &cobra.Command{
+		Use:     "get ID --in FILE",
+		GroupID: "events",
+		Short:   "Draw one timeline of a result",
+		Long: `Draw one timeline as a waterfall, with how each of its steps was joined.
+
+ID is a timeline's id, any prefix of it that no other timeline has, or the short
+form that is printed ("4bf92f35-2"). FILE is what 'sennit replay -o json' wrote.`,
+		Example: `  # The waterfall of one request
+  sennit get 4bf92f35 --in timelines.jsonl
+
+  # Straight from a replay
+  sennit replay -o json events/ | sennit get 4bf92f35 --in -
+
+  # Its JSON, to be read by other programs
+  sennit get 4bf92f35 --in timelines.jsonl -o json`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if input == "" {
+				return usagef("which timelines? name a file with --in FILE, or --in - for standard input")
+			}
+			in, err := openInput(cmd, input)
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			line, err := find(in, args[0])
+			if err != nil {
+				return fmt.Errorf("%s: %w", input, err)
+			}
+			out := cmd.OutOrStdout()
+			if output.value == "json" {
+				_, err := fmt.Fprintf(out, "%s\n", line)
+				return err
+			}
+			var t timeline.Timeline
+			if err := json.Unmarshal(line, &t); err != nil {
+				return fmt.Errorf("read timeline: %w", err)
+			}
+			draw := render.Terminal(out, color.value, width)
+			if output.value == "compact" {
+				_, err := fmt.Fprintln(out, render.Compact(&t, draw))
+				return err
+			}
+			return render.Waterfall(out, &t, draw)
+		},
+	}
+	reading := newFlagGroup("Reading")
+	reading.set.StringVar(&input, "in", "", "read timelines from `FILE`, \"-\" for standard input")
+	formatting := newFlagGroup("Formatting")
+	formatting.set.VarP(output, "output", "o", "text: the waterfall; json: as it is in the file; compact: one line")
+	formatting.set.IntVar(&width, "width", 0, "draw this many `COLUMNS` wide, 0 for as wide as the terminal")
+	formatting.set.Var(color, "color", "colour the output; auto colours on a terminal unless NO_COLOR is set")
+	addFlags(cmd, reading, formatting)
+	return cmd
+}
+
+// openInput opens a file, or standard input for "-".
+func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return f, nil
+}
+
+// find returns the last line of the timeline that typed names. An id that is
+// typed in full is taken, whatever other ids begin with it.
+func find(r io.Reader, typed string) ([]byte, error) {
+	var line []byte
+	var matches []string
+	exact := false
+	in := bufio.NewReaderSize(r, 1<<20)
+	for n := 1; ; n++ {
+		raw, err := in.ReadBytes('\n')
+		if id, ok := idOf(raw); ok && render.MatchesID(id, typed) {
+			switch {
+			case id == typed:
+				exact, line = true, raw
+			case !exact:
+				line = raw
+			}
+			if !slices.Contains(matches, id) {
+				matches = append(matches, id)
+			}
+		} else if !ok && len(strings.TrimSpace(string(raw))) > 0 {
+			return nil, fmt.Errorf("line %d is no timeline; --in reads what 'sennit replay -o json' wrote", n)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read timelines: %w", err)
+		}
+	}
+	switch {
+	case len(matches) == 0:
+		return nil, fmt.Errorf("no timeline begins with %q", typed)
+	case len(matches) > 1 && !exact:
+		return nil, fmt.Errorf("%q is the beginning of %d timelines: %s", typed, len(matches), someOf(matches))
+	}
+	return []byte(strings.TrimRight(string(line), "\r\n")), nil
+}
+
+// idOf reads the id of a timeline, which is the first member of its object.
+func idOf(line []byte) (id string, ok bool) {
+	const head = `{"timeline_id":"`
+	if rest, found := strings.CutPrefix(string(line[:min(len(line), 256)]), head); found { // Fast path: as we write it.
+		if end := strings.IndexAny(rest, `"\`); end >= 0 && rest[end] == '"' {
+			return rest[:end], true
+		}
+	}
+	var t struct {
+		ID *string `json:"timeline_id"`
+	}
+	if err := json.Unmarshal(line, &t); err != nil || t.ID == nil {
+		return "", false
+	}
+	return *t.ID, true
+}
+
+func someOf(ids []string) string {
+	const most = 5
+	list := render.Escape(strings.Join(ids[:min(len(ids), most)], ", "))
+	if len(ids) > most {
+		list += ", …"
+	}
+	return list
+}
