@@ -73,3 +73,20 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	}
 	f("protobuf logs", raw, (*Decoder).DecodeLogsProto)
 }
+
+func TestToolSpansAllocateNothing(t *testing.T) {
+	rec := []byte(spanLine(attributes("gen_ai.operation.name", "execute_tool", "gen_ai.tool.name", "run_command",
+		"gcp.vertex.agent.tool_call_args", `{"command":"curl -s https://example.com/a/rather/long/path?and=query | wc -c"}`)))
+	var d Decoder
+	var b event.Batch
+	run := func() {
+		b.Reset()
+		if _, err := d.Decode(rec, &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("%v allocations a tool span, want 0", n)
+	}
+}

@@ -185,21 +185,20 @@ func (d *Decoder) renderListJSON() []byte {
 func (d *Decoder) renderJSON(dst []byte) []byte {
 	s := &d.json
 	n := len(dst)
-	for s.Object(); s.Next(); {
-		dst = dst[:n] // of two values the last counts
+	for s.Object(); s.Next(); { // of two values the last counts
 		switch key := s.Key(); string(key) {
 		case "stringValue", "string_value":
-			dst = jsontext.String(dst, view(s.Bytes()))
+			dst = jsontext.String(dst[:n], view(s.Bytes()))
 		case "intValue", "int_value":
-			dst = strconv.AppendInt(dst, s.Int64(), 10)
+			dst = strconv.AppendInt(dst[:n], s.Int64(), 10)
 		case "boolValue", "bool_value":
-			dst = strconv.AppendBool(dst, s.Bool())
+			dst = strconv.AppendBool(dst[:n], s.Bool())
 		case "doubleValue", "double_value":
-			dst = jsontext.Float(dst, float(s))
+			dst = jsontext.Float(dst[:n], float(s))
 		case "arrayValue", "array_value":
-			dst = d.renderArrayJSON(dst)
+			dst = d.renderArrayJSON(dst[:n])
 		case "kvlistValue", "kvlist_value":
-			dst = d.renderMapJSON(dst)
+			dst = d.renderMapJSON(dst[:n])
 		default:
 			s.Skip()
 		}

@@ -32,7 +32,7 @@ func referenceTraces(req *trace.TracesData) ([]event.Event, ingest.Tally) {
 	for _, rs := range req.ResourceSpans {
 		d.referenceResource(rs.Resource)
 		for _, ss := range rs.ScopeSpans {
-			d.scope = ss.GetScope().GetName()
+			d.scope = d.str([]byte(ss.GetScope().GetName()))
 			for _, s := range ss.Spans {
 				r := &d.span
 				r.reset()
@@ -72,7 +72,7 @@ func referenceLogs(req *logspb.LogsData) ([]event.Event, ingest.Tally) {
 	for _, rl := range req.ResourceLogs {
 		d.referenceResource(rl.Resource)
 		for _, sl := range rl.ScopeLogs {
-			d.scope = sl.GetScope().GetName()
+			d.scope = d.str([]byte(sl.GetScope().GetName()))
 			for _, l := range sl.LogRecords {
 				r := &d.log
 				r.reset()
