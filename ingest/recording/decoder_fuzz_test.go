@@ -43,7 +43,7 @@ func FuzzDecode(f *testing.F) {
 		}
 
 		var want event.Event
-		if json.Unmarshal(rec, &want) != nil || !comparable(rec) {
+		if json.Unmarshal(rec, &want) != nil || !agreed(rec) {
 			return
 		}
 		if want.Kind == event.KindPeerTrace || want.Kind == event.KindAlias {
@@ -72,9 +72,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// comparable says whether encoding/json and Decode mean to agree on a text: it
+// agreed says whether encoding/json and Decode mean to agree on a text: it
 // has no member twice, none in another case, and is UTF-8.
-func comparable(rec []byte) bool {
+func agreed(rec []byte) bool {
 	if !utf8.Valid(rec) || bytes.Contains(rec, []byte(`\u`)) {
 		return false
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sennit-io/sennit/schemas/event/eventtest"
 )
 
-// equal compares events; the netip types are comparable.
+// equal compares events; an empty list is as good as none.
 var equal = cmp.Options{eventtest.Equal, cmpopts.EquateEmpty()}
 
 func line(t testing.TB, e *event.Event) []byte {
