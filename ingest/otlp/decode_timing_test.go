@@ -90,3 +90,31 @@ func TestToolSpansAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations a tool span, want 0", n)
 	}
 }
+
+// BenchmarkRecordedJSON reads spans of real agents, ids and all: what is new in
+// each span is allocated.
+func BenchmarkRecordedJSON(b *testing.B) {
+	recs := readRecords(b, "adk-truth/adk-go-gemini.jsonl")
+	var bytes int64
+	for _, rec := range recs {
+		bytes += int64(len(rec))
+	}
+	var d Decoder
+	var batch event.Batch
+	spans := 0
+	b.ReportAllocs()
+	b.SetBytes(bytes)
+	for b.Loop() {
+		d = Decoder{}
+		spans = 0
+		for _, rec := range recs {
+			batch.Reset()
+			tally, err := d.Decode(rec, &batch)
+			if err != nil {
+				b.Fatal(err)
+			}
+			spans += tally.In
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(spans), "ns/span")
+}
