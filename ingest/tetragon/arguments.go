@@ -91,6 +91,8 @@ func (d *Decoder) readSock(first *endpoints) {
 			e.dport = s.Uint16()
 		case sockCookie:
 			e.addr = event.SockAddr(s.Uint())
+		case sockFamily, sockType: // what they say is in the addresses and the protocol
+			s.Skip()
 		default:
 			d.mixMember()
 		}

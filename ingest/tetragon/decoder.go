@@ -113,7 +113,7 @@ func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 	if err := d.s.End(); err != nil {
 		return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Tetragon event: %w", err)
 	}
-	if !known || d.rec.kind >= kindTest || d.rec.kind == kindThrottle && d.rec.throttle == throttleUnknown {
+	if !known || d.rec.kind == kindNone || d.rec.kind == kindTest || d.rec.kind == kindThrottle && d.rec.throttle == throttleUnknown {
 		return ingest.Tally{In: 1, UnknownType: 1}, d.unknownType(known)
 	}
 	d.emit(b)
@@ -160,7 +160,7 @@ func (d *Decoder) readEnvelope() {
 		case i >= envCamel && i < envNodeC:
 			d.readBody(kind(i - envCamel))
 		default:
-			if i > envClusterC && r.unknown == nil && s.Peek() == '{' {
+			if i == envUnknown && r.unknown == nil && s.Peek() == '{' {
 				n := len(d.arena) // Skip may overwrite the key
 				d.arena = append(d.arena, s.Key()...)
 				r.unknown = d.arena[n:len(d.arena):len(d.arena)]

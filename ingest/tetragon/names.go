@@ -40,6 +40,9 @@ const (
 const (
 	envNodeC = envCamel + int(kindNone) + iota
 	envClusterC
+	envAggregationC
+	envLabelsC
+	envUnknown
 )
 
 var envelopeNames = scan.NewNames(
@@ -48,7 +51,7 @@ var envelopeNames = scan.NewNames(
 	"node_name", "time", "aggregation_info", "cluster_name", "node_labels",
 	"processExec", "processExit", "processKprobe", "processTracepoint", "processLoader", "processUprobe",
 	"processThrottle", "processLsm", "processUsdt", "test", "rateLimitInfo",
-	"nodeName", "clusterName",
+	"nodeName", "clusterName", "aggregationInfo", "nodeLabels",
 )
 
 const (

@@ -227,6 +227,8 @@ func (r *ref) process(k event.Kind, p, parent *api.Process, fallback event.Time)
 	}
 	if _, full, ok := parseExecID(string(out.ParentExecID)); ok {
 		out.Parent = full
+	} else if _, full, ok := parseExecID(parent.GetExecId()); ok {
+		out.Parent.PID = full.PID
 	} else {
 		out.Parent.PID = parent.GetPid().GetValue()
 	}
