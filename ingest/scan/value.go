@@ -51,7 +51,7 @@ func (s *JSON) Uint64() uint64 {
 
 // Uint32 reads an unsigned number that fits 32 bits.
 func (s *JSON) Uint32() uint32 {
-	v := s.Uint64()
+	v := s.Uint()
 	if v > math.MaxUint32 {
 		s.wrongType("a number of 32 bits")
 		return 0
@@ -61,7 +61,7 @@ func (s *JSON) Uint32() uint32 {
 
 // Uint16 reads an unsigned number that fits 16 bits: a port, a status.
 func (s *JSON) Uint16() uint16 {
-	v := s.Uint64()
+	v := s.Uint()
 	if v > math.MaxUint16 {
 		s.wrongType("a number of 16 bits")
 		return 0
