@@ -145,12 +145,7 @@ func (d *Decoder) addSpan() {
 	if a.set&(networkSlots|httpSlots) != 0 {
 		d.readNetwork(s, a)
 	}
-	// A library that puts the target into the name puts its query there too.
-	name := r.name
-	if a.set&httpSlots != 0 {
-		name = d.Redact.Path(name)
-	}
-	s.Name = d.str(name)
+	s.Name = d.str(d.redactName(r.name, a.set&httpSlots != 0 || isEnd(s.Kind)))
 	d.readStage(s, a)
 	switch {
 	case a.set.has(slotErrorType):

@@ -80,6 +80,22 @@ func (d *Decoder) readServer(s *event.Span, a *attrs, host []byte) {
 	}
 }
 
+// redactName keeps the query out of a span's name, where libraries that name
+// spans by their target put it, and user information out of a URL in it.
+func (d *Decoder) redactName(name []byte, network bool) []byte {
+	if i := bytes.Index(name, []byte("://")); i >= 0 {
+		i = bytes.LastIndexByte(name[:i], ' ') + 1
+		host, path := d.Redact.SplitURL(name[i:])
+		n := len(d.arena)
+		d.arena = append(append(append(d.arena, name[:i]...), host...), path...)
+		return d.arena[n:len(d.arena):len(d.arena)]
+	}
+	if i := bytes.IndexByte(name, '?'); i >= 0 && network && !d.Redact.URLQueries {
+		return name[:i]
+	}
+	return name
+}
+
 func addrPort(a *attrs, addr, port slot) netip.AddrPort {
 	if !a.set.has(addr) {
 		return netip.AddrPort{}

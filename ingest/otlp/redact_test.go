@@ -86,3 +86,18 @@ func TestToolArguments(t *testing.T) {
 		t.Errorf("a prompt became a tool's arguments: %+v", s.GenAI)
 	}
 }
+
+func TestNames(t *testing.T) {
+	f := func(kind, name, want string) {
+		t.Helper()
+		if _, s := decodeOne(t, redact.Policy{}, spanLine(`,"kind":"`+kind+`","name":"`+name+`"`)); s.Name != want {
+			t.Errorf("%s %q: got %q, want %q", kind, name, s.Name, want)
+		}
+	}
+	f("CLIENT", "GET /x?token=1", "GET /x")
+	f("INTERNAL", "really?", "really?")
+	f("SERVER", "Greeter#SayHello", "Greeter#SayHello")
+	f("INTERNAL", "fetch https://u:p@h:1/x?token=1", "fetch h:1/x")
+	f("INTERNAL", "https://h", "h/")
+	f("INTERNAL", strings.Repeat("ä", 600), strings.Repeat("ä", 512))
+}
