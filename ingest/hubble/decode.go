@@ -30,9 +30,11 @@ type Decoder struct {
 	names scan.Recent // what repeats
 	lower scan.Intern // the same, in lower case
 	paths scan.Intern // apart, since paths with ids in them would evict the names
+	ends  endpoints
 	ids   event.Hasher
 	r     record
 
+	rec []byte // the record at hand
 	// Of the record at hand, and kept for their room.
 	answers  []netip.Addr
 	uuidText []byte // a uuid that is none: hashed into the id
@@ -65,7 +67,7 @@ var unknownErrors = [...]error{
 // record is bad or of an unknown type, which wraps ingest.ErrUnknownType; b is
 // unchanged then. rec is not kept.
 func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
-	d.r = record{}
+	d.r, d.rec = record{}, rec
 	d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
 	d.s.Reset(rec)
 	if c := d.s.Peek(); c != '{' && c != 0 {

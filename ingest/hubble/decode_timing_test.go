@@ -1,6 +1,8 @@
 package hubble
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sennit-io/sennit/schemas/event"
@@ -11,14 +13,14 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var d Decoder
 			var batch event.Batch
-			rec := []byte(line)
+			recs := variants(line)
 			b.ReportAllocs()
-			b.SetBytes(int64(len(rec)))
+			b.SetBytes(int64(len(line)))
 			for i := 0; b.Loop(); i++ {
 				if i%256 == 0 {
 					batch.Reset()
 				}
-				if _, err := d.Decode(rec, &batch); err != nil {
+				if _, err := d.Decode(recs[i%len(recs)], &batch); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -30,6 +32,21 @@ func BenchmarkDecode(b *testing.B) {
 	f("dns", lineDNS)
 	f("sock", lineSock)
 	f("l4_old", lineOld)
+}
+
+// variants are 256 lines that differ in pods (100 of the node, 8 of others),
+// addresses, ports and times, so that neither what the decoder remembers nor the
+// branch predictor sees one line only.
+func variants(line string) (recs [][]byte) {
+	for i := range 256 {
+		pod, other := i*7%100, i%8
+		r := strings.NewReplacer(
+			"x2k4p", fmt.Sprintf("x%04d", pod), `"ID":1207`, fmt.Sprintf(`"ID":%d`, 1207+pod), "10.20.3.47", fmt.Sprintf("10.20.1.%d", 10+pod),
+			"gateway-0", fmt.Sprintf("gateway-%d", other), "10.20.5.12", fmt.Sprintf("10.20.5.%d", 12+other),
+			`_port":48122`, fmt.Sprintf(`_port":%d`, 48122+i), "9:15:42.318204", fmt.Sprintf("9:15:42.%06d", 318204+i))
+		recs = append(recs, []byte(r.Replace(line)))
+	}
+	return recs
 }
 
 // A warm decoder allocates nothing, but for the request id of an HTTP flow: that

@@ -36,9 +36,9 @@ func (d *Decoder) flowMember(i int) {
 	case flowL4:
 		d.layer4()
 	case flowSource:
-		d.endpoint(&r.source)
+		d.endpoint(&r.source, r.src)
 	case flowDestination:
-		d.endpoint(&r.destination)
+		d.endpoint(&r.destination, r.dst)
 	case flowNodeName:
 		r.cluster, r.node = d.node()
 	case flowSourceNames:
@@ -173,28 +173,6 @@ const (
 	protoIGMP event.Proto = 2
 	protoVRRP event.Proto = 112
 )
-
-var endpointNames = scan.NewNames("ID", "identity", "cluster_name", "namespace", "labels", "pod_name", "workloads",
-	"clusterName", "podName")
-
-func (d *Decoder) endpoint(e *endpoint) {
-	s := &d.s
-	s.Object()
-	for i := s.Member(endpointNames, 0); i >= 0; i = s.Member(endpointNames, i+1) {
-		switch i {
-		case 0:
-			e.local = s.Uint() != 0
-		case 2, 7:
-			e.workload.Cluster = d.names.String(s.Text())
-		case 3:
-			e.workload.Namespace = d.names.String(s.Text())
-		case 5, 8:
-			e.workload.Pod = d.names.String(s.Text())
-		default:
-			s.Skip()
-		}
-	}
-}
 
 // firstName reads a list of DNS names and returns the first, without its dot.
 func (d *Decoder) firstName() (name string) {

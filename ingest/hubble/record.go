@@ -52,13 +52,6 @@ type record struct {
 	lost lost
 }
 
-// endpoint is one side of a flow. A side with an endpoint id lives on the node
-// that reports the flow.
-type endpoint struct {
-	workload event.Workload
-	local    bool
-}
-
 // tri is a protobuf BoolValue: absent, false or true.
 type tri uint8
 
