@@ -45,7 +45,7 @@ func writeHead(b *strings.Builder, t *timeline.Timeline, o Options) {
 		facts = append(facts, "superseded by "+t.SupersededBy)
 	}
 	if len(t.Related) > 0 {
-		facts = append(facts, "related "+strings.Join(t.Related, " "))
+		facts = append(facts, "related "+relatedIDs(t.Related))
 	}
 	writeFacts(b, facts, o)
 
@@ -76,6 +76,19 @@ func writeHead(b *strings.Builder, t *timeline.Timeline, o Options) {
 		facts = append(facts, fmt.Sprintf("truncated: %d steps left out", t.Truncated))
 	}
 	writeFacts(b, facts, o)
+}
+
+// relatedIDs names the first few other requests of the trace.
+func relatedIDs(ids []string) string {
+	const most = 3
+	var short []string
+	for _, id := range ids[:min(len(ids), most)] {
+		short = append(short, ShortID(id))
+	}
+	if len(ids) > most {
+		short = append(short, fmt.Sprintf("and %d more", len(ids)-most))
+	}
+	return strings.Join(short, " ")
 }
 
 // writeFacts writes short statements on as many lines as they need.
