@@ -216,6 +216,9 @@ func (w *world) connecting(c *conn, r *request) {
 	}
 	w.endFlow(e, flagsSYN, false, "", flowVerdict, background)
 	w.endFlow(e, flagsSYN, false, "TO_STACK", flowTrace, background)
+	if c.peer != nil && c.peer.node != n {
+		w.endFlow(e, flagsSYN, false, "TO_OVERLAY", flowTrace, background)
+	}
 }
 
 // accepted is what the server's node sees of it.
@@ -228,6 +231,9 @@ func (w *world) accepted(c *conn, p *pod, background bool) {
 		e.remote = c.cli.local
 	} else {
 		e.remote = w.outsideEnd(c)
+	}
+	if c.cli != nil && c.cli.pod.node != p.node {
+		w.endFlow(e, flagsSYN, false, "FROM_OVERLAY", flowTrace, background)
 	}
 	w.endFlow(e, flagsSYN, false, "TO_ENDPOINT", flowTrace, background)
 	w.socketOpen(e, background)

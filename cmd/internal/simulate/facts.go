@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -35,6 +36,7 @@ type fact struct {
 	event    event.ID
 	insertID string
 	links    []link
+	few      [3]link // room for most
 	inferred []string
 	lost     bool // its record was not written
 	hidden   bool // nothing that could be a step was written
@@ -52,6 +54,7 @@ type link struct {
 // fact adds a fact of a request. Background facts stand alone.
 func (r *request) fact(kind string, n *node) *fact {
 	f := &fact{request: r, kind: kind, node: n}
+	f.links = f.few[:0]
 	if r != nil {
 		f.index = len(r.facts)
 		r.facts = append(r.facts, f)
@@ -251,9 +254,9 @@ func (f *fact) appendKey(b []byte) []byte {
 		b = append(b, `"insert_id":"`...)
 		b = append(append(b, f.insertID...), `",`...)
 	}
-	b = append(b, `"event_id":"`...)
-	if !f.event.IsZero() {
-		b = appendHex(b, f.event[:])
+	if f.event.IsZero() { // lost
+		return bytes.TrimSuffix(b, []byte{','})
 	}
-	return append(b, '"')
+	b = append(b, `"event_id":"`...)
+	return append(appendHex(b, f.event[:]), '"')
 }

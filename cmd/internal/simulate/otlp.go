@@ -78,6 +78,11 @@ type span struct {
 // span starts a span below the hop's current one and returns the hop inside it.
 func (w *world) span(h *hop, sc scope, name string, kind event.SpanKind) (*span, *hop) {
 	sp := &span{pod: h.pod, r: h.r, scope: sc, trace: h.trace, id: w.rng.spanID(), parent: h.span, name: name, kind: kind, start: w.s.now}
+	if k := len(w.attrs); k > 0 {
+		sp.attrs, w.attrs = w.attrs[k-1][:0], w.attrs[:k-1]
+	} else {
+		sp.attrs = make([]byte, 0, 768)
+	}
 	if sp.trace.IsZero() { // a new root
 		sp.trace = w.rng.traceID()
 	}
@@ -164,6 +169,7 @@ func (w *world) end(sp *span) bool {
 		b = append(b, `],"status":{}}`...)
 	}
 	s.spans[sp.scope] = b
+	w.attrs, sp.attrs = append(w.attrs, sp.attrs), nil
 	s.count++
 	lost := s.lost
 	if lost {

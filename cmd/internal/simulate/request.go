@@ -86,7 +86,7 @@ func (w *world) runClient(t *task, c *client) {
 func (w *world) newRequest(c *client) *request {
 	w.issued++
 	w.sum.Requests++
-	r := &request{id: fmt.Sprintf("r-%06d", w.issued), n: w.issued, client: c.ip, method: "POST", holds: 1}
+	r := &request{id: fmt.Sprintf("r-%06d", w.issued), n: w.issued, client: c.ip, method: "POST", holds: 1, facts: make([]*fact, 0, 24)}
 	r.path = [...]string{"/run", "/run", "/research", "/billing"}[w.rng.intn(4)]
 	r.trace = w.rng.traceID()
 	if !c.session.IsZero() {

@@ -96,7 +96,7 @@ func (w *world) beat() {
 
 // rollouts replaces a pod now and then, so that pod addresses change hands.
 func (w *world) rollouts(from int64) {
-	w.s.at(from+5*s1+w.rng.exp(25*s1), func() {
+	w.s.at(from+3*s1+w.rng.exp(9*s1), func() {
 		if w.done {
 			return
 		}

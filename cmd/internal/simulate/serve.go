@@ -74,6 +74,10 @@ func (w *world) httpFlow(x *exchange, response bool) {
 	if x.m.trace.Format == "traceparent" {
 		f.http.trace = x.m.trace.TraceID
 	}
+	if !response && w.rng.chance(0.3) && !f.http.trace.IsZero() { // headers are exported
+		b := append([]byte("00-"), appendHex(nil, f.http.trace[:])...)
+		f.http.header = string(append(appendHex(append(b, '-'), x.m.trace.SpanID[:]), "-01"...))
+	}
 	if response {
 		f.http.latency, f.http.code, f.reply = w.s.now-x.srvStart, int(x.m.status), true
 		f.src, f.dst, f.srcPod, f.dstPod = f.dst, f.src, f.dstPod, f.srcPod

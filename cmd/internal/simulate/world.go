@@ -47,6 +47,7 @@ type world struct {
 	clockP    event.Clock
 	truthBuf  []byte
 	possible  []string
+	attrs     [][]byte // of spans that have ended, for reuse
 }
 
 // lag draws how long an exporter holds a record: usually little, with a tail
