@@ -27,7 +27,8 @@ type Decoder struct {
 	Redact redact.Policy
 
 	s     scan.JSON
-	names scan.Intern // what repeats
+	names scan.Recent // what repeats
+	lower scan.Intern // the same, in lower case
 	paths scan.Intern // apart, since paths with ids in them would evict the names
 	ids   event.Hasher
 	r     record
@@ -133,50 +134,85 @@ func (d *Decoder) read(rec []byte, routeOnly bool) error {
 		s.Skip()
 		return s.End()
 	}
-	for s.Object(); s.Next(); {
-		if routeOnly {
+	if routeOnly {
+		for s.Object(); s.Next(); {
 			d.routeField()
-		} else {
-			d.entryField()
 		}
+		return s.End()
+	}
+	s.Object()
+	for i := s.Member(entryNames, 0); i >= 0; i = s.Member(entryNames, i+1) {
+		d.entryMember(i)
 	}
 	return s.End()
 }
 
-// entryField reads one member of a LogEntry, or of a bare payload.
-func (d *Decoder) entryField() {
+// The members of a LogEntry that are read, in the order of the alphabet, as gcloud
+// and sinks write them, with those that are passed over on the way.
+const (
+	entryHTTPRequest = iota
+	entryInsertID
+	entryJSONPayload
+	entryLabels
+	entryLogName
+	entryReceived
+	entryResource
+	entrySeverity
+	entrySpanID
+	entryTimestamp
+	entryTrace
+	entryMembers
+)
+
+// entryNames are their names, and behind them those in snake_case.
+var entryNames = scan.NewNames("httpRequest", "insertId", "jsonPayload", "labels", "logName", "receiveTimestamp", "resource",
+	"severity", "spanId", "timestamp", "trace",
+	"http_request", "insert_id", "json_payload", "log_name", "receive_timestamp", "span_id")
+
+var entryAliases = [...]int{entryHTTPRequest, entryInsertID, entryJSONPayload, entryLogName, entryReceived, entrySpanID}
+
+// entryMember reads the value of the member that stands at i in entryNames.
+func (d *Decoder) entryMember(i int) {
 	s, r := &d.s, &d.r
-	switch string(s.Key()) {
-	case "insertId", "insert_id":
-		d.insertID = append(d.insertID[:0], s.Bytes()...)
-	case "logName", "log_name":
-		r.logName = d.names.String(s.Bytes())
-	case "timestamp":
+	switch {
+	case i >= entryMembers+len(entryAliases):
+		d.policyField()
+		return
+	case i >= entryMembers:
+		i = entryAliases[i-entryMembers]
+	}
+	switch i {
+	case entryInsertID:
+		d.insertID = append(d.insertID[:0], s.Text()...)
+	case entryLogName:
+		r.logName = d.names.String(s.Text())
+	case entryTimestamp:
 		r.timestamp = s.Time()
-	case "receiveTimestamp", "receive_timestamp":
+	case entryReceived:
 		r.received = s.Time()
-	case "trace":
-		if tc, ok := scan.CloudTrace(s.Bytes()); ok {
+	case entryTrace:
+		if tc, ok := scan.CloudTrace(s.Text()); ok {
 			r.trace = tc.TraceID
 		}
-	case "spanId", "span_id":
-		if !scan.Hex(r.span[:], s.Bytes()) {
+	case entrySpanID:
+		if !scan.Hex(r.span[:], s.Text()) {
 			r.span = event.SpanID{}
 		}
-	case "resource":
+	case entryResource:
 		d.resource()
-	case "httpRequest", "http_request":
+	case entryHTTPRequest:
 		if r.hasHTTP = s.Peek() == '{'; r.hasHTTP {
 			d.httpRequest()
 		} else {
 			s.Skip()
 		}
-	case "jsonPayload", "json_payload":
-		for s.Object(); s.Next(); {
-			d.payloadField()
+	case entryJSONPayload:
+		s.Object()
+		for j := s.Member(payloadNames, 0); j >= 0; j = s.Member(payloadNames, j+1) {
+			d.payloadMember(j)
 		}
 	default:
-		d.policyField()
+		s.Skip()
 	}
 }
 

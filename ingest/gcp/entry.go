@@ -7,61 +7,76 @@ import (
 	"github.com/sennit-io/sennit/ingest/scan"
 )
 
+var (
+	resourceNames = scan.NewNames("labels", "type")
+	labelNames    = scan.NewNames("backend_name", "backend_service_name", "cluster_name", "forwarding_rule_name", "location", "node_name",
+		"project_id", "subnetwork_id", "subnetwork_name", "target_proxy_name", "url_map_name", "zone")
+)
+
 // resource reads a MonitoredResource.
 func (d *Decoder) resource() {
 	s, r := &d.s, &d.r
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "type":
-			r.resourceType = d.names.String(s.Bytes())
-		case "labels":
-			for s.Object(); s.Next(); {
-				switch string(s.Key()) {
-				case "backend_service_name":
-					r.backendService = d.names.String(s.Bytes())
-				case "backend_name":
-					r.backendName = d.names.String(s.Bytes())
-				case "cluster_name":
-					r.clusterName = d.names.String(s.Bytes())
-				case "node_name":
-					r.nodeName = d.names.String(s.Bytes())
+	s.Object()
+	for i := s.Member(resourceNames, 0); i >= 0; i = s.Member(resourceNames, i+1) {
+		switch i {
+		case 0:
+			s.Object()
+			for j := s.Member(labelNames, 0); j >= 0; j = s.Member(labelNames, j+1) {
+				switch j {
+				case 0:
+					r.backendName = d.names.String(s.Text())
+				case 1:
+					r.backendService = d.names.String(s.Text())
+				case 2:
+					r.clusterName = d.names.String(s.Text())
+				case 5:
+					r.nodeName = d.names.String(s.Text())
 				default:
 					s.Skip()
 				}
 			}
+		case 1:
+			r.resourceType = d.names.String(s.Text())
 		default:
 			s.Skip()
 		}
 	}
 }
 
+// httpNames are the members of HttpRequest in the order of the alphabet, and
+// behind them the spellings in snake_case.
+var httpNames = scan.NewNames("latency", "protocol", "referer", "remoteIp", "requestMethod", "requestSize", "requestUrl",
+	"responseSize", "serverIp", "status", "userAgent",
+	"remote_ip", "request_method", "request_size", "request_url", "response_size", "server_ip")
+
 // httpRequest reads google.logging.type.HttpRequest.
 func (d *Decoder) httpRequest() {
 	s, r := &d.s, &d.r
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "requestMethod", "request_method":
-			r.http.Method = d.names.String(s.Bytes())
-		case "requestUrl", "request_url":
-			host, path := d.Redact.SplitURL(s.Bytes())
-			r.http.Host, r.http.Path = d.names.String(host), d.paths.String(path)
-		case "requestSize", "request_size":
-			r.requestBytes = s.Uint64()
-		case "status":
-			r.http.Status = s.Uint16()
-		case "responseSize", "response_size":
-			r.responseBytes = s.Uint64()
-		case "remoteIp", "remote_ip":
-			r.client = d.addr()
-		case "serverIp", "server_ip":
-			r.server = d.addr()
-		case "latency":
-			b := s.Bytes()
+	s.Object()
+	for i := s.Member(httpNames, 0); i >= 0; i = s.Member(httpNames, i+1) {
+		switch i {
+		case 0:
+			b := s.Text()
 			ns, ok := seconds(b)
 			if !ok && len(b) > 0 {
 				s.Fail(scan.Impossible("a latency that is no duration in seconds"))
 			}
 			r.latencyNS = ns
+		case 3, 11:
+			r.client = d.addr()
+		case 4, 12:
+			r.http.Method = d.names.String(s.Text())
+		case 5, 13:
+			r.requestBytes = s.Uint()
+		case 6, 14:
+			host, path := d.Redact.SplitURL(s.Text())
+			r.http.Host, r.http.Path = d.names.String(host), d.paths.String(path)
+		case 7, 15:
+			r.responseBytes = s.Uint()
+		case 8, 16:
+			r.server = d.addr()
+		case 9:
+			r.http.Status = s.Uint16()
 		default:
 			s.Skip()
 		}
@@ -70,7 +85,7 @@ func (d *Decoder) httpRequest() {
 
 // addr reads an address, with a port behind it or without.
 func (d *Decoder) addr() netip.Addr {
-	b := d.s.Bytes()
+	b := d.s.Text()
 	if len(b) == 0 {
 		return netip.Addr{}
 	}

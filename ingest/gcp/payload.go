@@ -8,66 +8,117 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// payloadField reads one member of a jsonPayload, of any of the logs.
-func (d *Decoder) payloadField() {
+// The members of the payloads that are read, all logs in one list in the order of
+// the alphabet, with those that are passed over on the way.
+const (
+	_                 = iota // @type
+	_                        // authAnswer
+	_                        // backendTargetProjectNumber
+	payloadBytes             // bytes_sent
+	_                        // cacheDecision
+	payloadConnection        // connection
+	payloadDestGKE           // dest_gke_details
+	payloadDestVM            // dest_instance
+	payloadResolver          // destinationIP
+	_                        // dns64Translated
+	payloadEnd               // end_time
+	payloadEdgePolicy        // enforcedEdgeSecurityPolicy
+	payloadPolicy            // enforcedSecurityPolicy
+	payloadPackets           // packets_sent
+	payloadProtocol          // protocol
+	payloadQuery             // queryName
+	payloadType              // queryType
+	payloadRdata             // rdata
+	payloadRemoteIP          // remoteIp
+	payloadReporter          // reporter
+	payloadCode              // responseCode
+	_                        // securityPolicyRequestData
+	payloadLatency           // serverLatency
+	payloadSource            // sourceIP
+	_                        // sourceNetwork
+	payloadSrcGKE            // src_gke_details
+	payloadSrcVM             // src_instance
+	payloadStart             // start_time
+	payloadDetails           // statusDetails
+	payloadTimestamp         // timestamp
+	_                        // tls
+	_                        // vmInstanceId
+	_                        // vmInstanceIdString
+	payloadVM                // vmInstanceName
+	payloadMembers
+)
+
+var payloadNames = scan.NewNames(
+	"@type", "authAnswer", "backendTargetProjectNumber", "bytes_sent", "cacheDecision", "connection",
+	"dest_gke_details", "dest_instance", "destinationIP", "dns64Translated", "end_time",
+	"enforcedEdgeSecurityPolicy", "enforcedSecurityPolicy", "packets_sent", "protocol", "queryName", "queryType",
+	"rdata", "remoteIp", "reporter", "responseCode", "securityPolicyRequestData", "serverLatency", "sourceIP",
+	"sourceNetwork", "src_gke_details", "src_instance", "start_time", "statusDetails", "timestamp", "tls",
+	"vmInstanceId", "vmInstanceIdString", "vmInstanceName",
+)
+
+// payloadMember reads the value of the member that stands at i in payloadNames.
+func (d *Decoder) payloadMember(i int) {
 	s, r := &d.s, &d.r
-	switch string(s.Key()) {
+	switch i {
 	// Load balancer.
-	case "statusDetails":
-		r.statusDetails = d.names.String(s.Bytes())
-	case "remoteIp":
+	case payloadDetails:
+		r.statusDetails = d.names.String(s.Text())
+	case payloadRemoteIP:
 		r.payloadClient = d.addr()
-	case "enforcedSecurityPolicy":
+	case payloadPolicy:
 		d.securityPolicy(&r.enforced)
-	case "enforcedEdgeSecurityPolicy":
+	case payloadEdgePolicy:
 		d.securityPolicy(&r.edge)
 
 	// Cloud DNS.
-	case "queryName":
+	case payloadQuery:
 		d.mark()
-		r.query = d.names.Lower(trimDot(s.Bytes()))
-	case "queryType":
-		r.qtype = d.names.String(s.Bytes())
-	case "responseCode":
+		r.query = d.lower.Lower(trimDot(s.Text()))
+	case payloadType:
+		r.qtype = d.names.String(s.Text())
+	case payloadCode:
 		r.rcode = d.responseCode()
-	case "rdata":
-		d.rdata(s.Bytes())
-	case "sourceIP":
+	case payloadRdata:
+		d.rdata(s.Text())
+	case payloadSource:
 		r.source = d.addr()
-	case "destinationIP":
+	case payloadResolver:
 		r.resolver = d.addr()
-	case "protocol":
+	case payloadProtocol:
 		r.dnsProto = d.proto()
-	case "serverLatency":
+	case payloadLatency:
 		r.serverLatencyNS = min(s.Uint64(), math.MaxInt64/1_000_000) * 1_000_000
-	case "vmInstanceName":
-		b := s.Bytes() // "<project number>.<name>"
+	case payloadVM:
+		b := s.Text() // "<project number>.<name>"
 		r.vmName = d.names.String(b[bytes.IndexByte(b, '.')+1:])
 
 	// VPC flow.
-	case "start_time":
+	case payloadStart:
 		r.start = s.Time()
-	case "end_time":
+	case payloadEnd:
 		r.end = s.Time()
-	case "bytes_sent":
+	case payloadBytes:
 		r.bytes = s.Uint64()
-	case "packets_sent":
+	case payloadPackets:
 		r.packets = s.Uint64()
-	case "reporter":
-		r.reporter = d.names.Lower(s.Bytes())
-	case "src_gke_details":
+	case payloadReporter:
+		r.reporter = d.lower.Lower(s.Text())
+	case payloadSrcGKE:
 		d.gkeDetails(&r.src)
-	case "dest_gke_details":
+	case payloadDestGKE:
 		d.gkeDetails(&r.dst)
-	case "src_instance":
+	case payloadSrcVM:
 		d.instance(&r.src)
-	case "dest_instance":
+	case payloadDestVM:
 		d.instance(&r.dst)
 
-	case "timestamp": // of the verdict itself
+	case payloadTimestamp: // of the verdict itself
 		r.payloadTimestamp = s.Time()
-	default:
+	case payloadConnection, payloadMembers:
 		d.policyField()
+	default:
+		s.Skip()
 	}
 }
 
@@ -81,7 +132,7 @@ func (d *Decoder) policyField() {
 		d.connection()
 	case "disposition":
 		d.mark()
-		switch string(s.Bytes()) {
+		switch string(s.Text()) {
 		case "allow":
 			r.disposition = event.VerdictForwarded
 		case "deny":
@@ -96,7 +147,7 @@ func (d *Decoder) policyField() {
 	case "count":
 		r.count = s.Uint32()
 	case "node_name":
-		r.payloadNode = d.names.String(s.Bytes())
+		r.payloadNode = d.names.String(s.Text())
 	default:
 		s.Skip()
 	}
@@ -107,16 +158,16 @@ func (d *Decoder) securityPolicy(p *securityPolicy) {
 	for s.Object(); s.Next(); {
 		switch string(s.Key()) {
 		case "name":
-			p.name = d.names.String(s.Bytes())
+			p.name = d.names.String(s.Text())
 		case "outcome":
-			p.outcome = d.names.String(s.Bytes())
+			p.outcome = d.names.String(s.Text())
 		case "preconfiguredExprIds":
 			d.buf = d.buf[:0]
 			for s.Array(); s.Next(); {
 				if len(d.buf) > 0 {
 					d.buf = append(d.buf, ',')
 				}
-				d.buf = append(d.buf, s.Bytes()...)
+				d.buf = append(d.buf, s.Text()...)
 			}
 			p.rules = d.names.String(d.buf)
 		default:
@@ -125,22 +176,25 @@ func (d *Decoder) securityPolicy(p *securityPolicy) {
 	}
 }
 
+var connectionNames = scan.NewNames("dest_ip", "dest_port", "direction", "protocol", "src_ip", "src_port")
+
 func (d *Decoder) connection() {
 	s, c := &d.s, &d.r.connection
-	for s.Object(); s.Next(); {
-		switch string(s.Key()) {
-		case "src_ip":
-			c.src = s.Addr()
-		case "dest_ip":
+	s.Object()
+	for i := s.Member(connectionNames, 0); i >= 0; i = s.Member(connectionNames, i+1) {
+		switch i {
+		case 0:
 			c.dst = s.Addr()
-		case "src_port":
-			c.srcPort = s.Uint16()
-		case "dest_port":
+		case 1:
 			c.dstPort = s.Uint16()
-		case "protocol":
+		case 2:
+			c.egress = string(s.Text()) == "egress"
+		case 3:
 			c.proto = d.proto()
-		case "direction":
-			c.egress = string(s.Bytes()) == "egress"
+		case 4:
+			c.src = s.Addr()
+		case 5:
+			c.srcPort = s.Uint16()
 		default:
 			s.Skip()
 		}
@@ -157,7 +211,7 @@ func (d *Decoder) proto() event.Proto {
 		}
 		return event.Proto(n)
 	}
-	b := s.Bytes()
+	b := s.Text()
 	switch len(b) {
 	case 3:
 		switch {
@@ -200,9 +254,9 @@ func (d *Decoder) policies() {
 		for s.Object(); s.Next(); {
 			switch string(s.Key()) {
 			case "name":
-				name = d.names.String(s.Bytes())
+				name = d.names.String(s.Text())
 			case "namespace":
-				namespace = d.names.String(s.Bytes())
+				namespace = d.names.String(s.Text())
 			default:
 				s.Skip()
 			}
@@ -222,13 +276,13 @@ func (d *Decoder) side(p *side) {
 	for s.Object(); s.Next(); {
 		switch string(s.Key()) {
 		case "pod_name":
-			p.workload.Pod = d.names.String(s.Bytes())
+			p.workload.Pod = d.names.String(s.Text())
 		case "pod_namespace":
-			p.workload.Namespace = d.names.String(s.Bytes())
+			p.workload.Namespace = d.names.String(s.Text())
 		case "namespace":
-			p.namespace = d.names.String(s.Bytes())
+			p.namespace = d.names.String(s.Text())
 		case "node_name":
-			p.workload.Node = d.names.String(s.Bytes())
+			p.workload.Node = d.names.String(s.Text())
 		default:
 			s.Skip()
 		}
@@ -243,7 +297,7 @@ func (d *Decoder) gkeDetails(p *side) {
 		case "cluster":
 			for s.Object(); s.Next(); {
 				if string(s.Key()) == "cluster_name" {
-					p.workload.Cluster = d.names.String(s.Bytes())
+					p.workload.Cluster = d.names.String(s.Text())
 				} else {
 					s.Skip()
 				}
@@ -252,10 +306,10 @@ func (d *Decoder) gkeDetails(p *side) {
 			for s.Object(); s.Next(); {
 				switch string(s.Key()) {
 				case "pod_name":
-					p.workload.Pod = d.names.String(s.Bytes())
+					p.workload.Pod = d.names.String(s.Text())
 					p.pod = p.workload.Pod != ""
 				case "pod_namespace":
-					p.workload.Namespace = d.names.String(s.Bytes())
+					p.workload.Namespace = d.names.String(s.Text())
 				default:
 					s.Skip()
 				}
@@ -270,7 +324,7 @@ func (d *Decoder) instance(p *side) {
 	s := &d.s
 	for s.Object(); s.Next(); {
 		if string(s.Key()) == "vm_name" {
-			p.vm = d.names.String(s.Bytes())
+			p.vm = d.names.String(s.Text())
 		} else {
 			s.Skip()
 		}
