@@ -164,6 +164,10 @@ func TestSpanFields(t *testing.T) {
 		SpanID:  event.SpanID{0x62, 0x9a, 0x21, 0x13, 0x1e, 0xde, 0x63, 0x25},
 	}}})
 
+	f(spanLine(`,"startTimeUnixNano":"2"`), event.Span{Start: 2}) // of a member twice the last counts, and no time at all may pass
+	f(spanLine(attributes("error.type", "a", "error.type", "b")), event.Span{Status: event.StatusError, Error: "b"})
+	f(spanLine(attributes("http.method", "OLD", "http.request.method", "NEW", "http.method", "OLD")), event.Span{HTTP: event.HTTP{Method: "NEW"}})
+
 	// base64 ids, snake_case, numbers for texts, a resource that comes late.
 	f(`{"resource_spans":[{"scope_spans":[{"spans":[{"trace_id":"XPlHTio7AuyqfHv1SQv+2A==","span_id":"YpohEx7eYyU","start_time_unix_nano":1,"end_time_unix_nano":"2"}],
 		"scope":{"name":"sc"}}],"resource":{"attributes":[{"value":{"string_value":"svc"},"key":"service.name"},{"key":"process.pid","value":{"int_value":7}},
@@ -224,6 +228,7 @@ func TestNetwork(t *testing.T) {
 	f("CLIENT", []string{"rpc.system.name", "grpc", "rpc.method", "pkg.Svc/Do"}, "http ->- :0 - |  /pkg.Svc/Do 0 ")
 	f("SERVER", []string{"http.route", "/users/{id}"}, "http ->- :0 - |  /users/{id} 0 ")
 	f("INTERNAL", []string{"http.route", "/x"}, " ->- :0 - |  /x 0 ")
+	f("SERVER", []string{"network.local.address", "10.0.0.9", "net.host.port", `{"intValue":81}`}, " 10.0.0.9:0>- :0 - |   0 ")
 	f("SERVER", []string{"network.peer.address", "/run/x.sock", "network.peer.port", `{"intValue":70000}`}, " ->- :0 - |   0 ")
 
 	_, s := decodeOne(t, redact.Policy{}, spanLine(attributes("sennit.socket_cookie", "18446744073709551615")))

@@ -63,6 +63,7 @@ func TestToolArguments(t *testing.T) {
 	f(`{"command":"curl","args":["-s","http://x"]}`, "curl -s http://x")
 	f(`{"args":["-s","x"]}`, "-s x")
 	f(`{"command":"","cmd":"pwd"}`, "pwd")
+	f(`{"url":"http://a","command":"b","args":["c"]}`, "http://a")
 	f(`["a","/bin/b"]`, "/bin/b")
 	f(`"whole"`, "whole")
 	f(`not { JSON`, "not { JSON")
