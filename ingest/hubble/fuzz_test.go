@@ -1,9 +1,11 @@
 package hubble
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -30,6 +32,7 @@ func FuzzDecode(f *testing.F) {
 		`{"flow":{"l7":{"type":3,"http":{"headers":[{"value":"\u0062","key":"b3"}]}}}}`,
 		`{"agent_event":{"type":"AGENT_STARTED"},"node_name":"n","time":null}`,
 		`{"node_status":{}}`,
+		`{"flow":{"x":0e}}`,
 	} {
 		f.Add([]byte(line))
 	}
@@ -67,6 +70,12 @@ func differ(t *testing.T, d *Decoder, b *event.Batch, in []byte) bool {
 	if tally.In != 1 || len(b.Events)+tally.Bad+tally.UnknownType != 1 || (err == nil) != (len(b.Events) == 1) {
 		t.Fatalf("%d events, %+v, %v from %q", len(b.Events), tally, err, in)
 	}
+	if !json.Valid(in) {
+		if tally.Bad != 1 {
+			t.Fatalf("%+v, %v from %q, which is not JSON", tally, err, in)
+		}
+		return false // protojson reads "0e" as a number
+	}
 	var m observer.ExportEvent
 	opts := protojson.UnmarshalOptions{DiscardUnknown: true}
 	if opts.Unmarshal(in, &m) != nil {
@@ -80,7 +89,7 @@ func differ(t *testing.T, d *Decoder, b *event.Batch, in []byte) bool {
 		m.ResponseTypes = &observer.ExportEvent_Flow{Flow: &bare}
 	}
 	want, known := expect(&m)
-	if !known || errors.Is(err, scan.ErrLimit) {
+	if !known || errors.Is(err, scan.ErrLimit) || err != nil && looseTime.Match(in) {
 		return false
 	}
 	if err != nil {
@@ -101,6 +110,10 @@ func differ(t *testing.T, d *Decoder, b *event.Batch, in []byte) bool {
 	}
 	return true
 }
+
+// looseTime finds what Go's time package takes for RFC 3339 and is not: an hour of
+// one digit, a comma, an offset of a day.
+var looseTime = regexp.MustCompile(`-\d\dT(\d:|[^"]*,|[^"]*[+-]24:|[^"]*:60)`)
 
 func canonicalUUID(s string) bool {
 	for i, c := range s {
