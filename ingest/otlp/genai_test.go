@@ -140,5 +140,6 @@ func TestFrameworks(t *testing.T) {
 
 	// None of these
 	f("otelhttp", "GET /x", "SERVER", []string{"http.request.method", "GET", "session.id", "browser"}, event.StageHTTP, event.GenAI{Conversation: "browser"})
+	f("app", "execute_tool sh", "INTERNAL", []string{"session.id", "s"}, event.StageNone, event.GenAI{Conversation: "s"})
 	f("app", "execute_tool sh", "INTERNAL", []string{"app.x", "y"}, event.StageNone, event.GenAI{})
 }

@@ -1,7 +1,6 @@
 package otlp
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/sennit-io/sennit/ingest"
@@ -177,7 +176,7 @@ func (d *Decoder) scopeProto(msg []byte, sig signal) bool {
 func (d *Decoder) spanProto(msg []byte) error {
 	r := &d.span
 	r.reset()
-	var fault error // of a sound message: read on, it may turn out unsound
+	var fault error // the last of a sound message: read on, it may turn out unsound
 	w := wire{buf: msg}
 	// Fast path: both ids in front.
 	if len(msg) > 28 && msg[0] == tagSpanTraceID && msg[1] == 16 && msg[18] == tagSpanID && msg[19] == 8 {
@@ -197,7 +196,7 @@ func (d *Decoder) spanProto(msg []byte) error {
 			if err == errWire {
 				return err
 			}
-			fault = cmp.Or(fault, err)
+			fault = err
 		}
 		if !w.next() {
 			break
@@ -238,7 +237,9 @@ func (d *Decoder) spanProto(msg []byte) error {
 		if err == errWire {
 			return err
 		}
-		fault = cmp.Or(fault, err)
+		if err != nil {
+			fault = err
+		}
 	}
 	if w.bad {
 		return errWire
