@@ -224,6 +224,7 @@ func (m *emitter) flush() error {
 // handOn emits everything.
 func (c *collector) handOn(ctx context.Context, emit func(*event.Batch, event.Time) error) error {
 	m := &emitter{c: c, emit: emit}
+	c.progress(Progress{Phase: PhaseSort, Bytes: c.before}, true)
 	if c.disk.Len() > 0 {
 		if err := c.spill(ctx); err != nil {
 			return err
@@ -233,7 +234,6 @@ func (c *collector) handOn(ctx context.Context, emit func(*event.Batch, event.Ti
 		}
 		return m.flush()
 	}
-	c.progress(Progress{Phase: PhaseSort, Bytes: c.before}, true)
 	index := c.sorted()
 	for i, x := range index {
 		if m.b == nil {

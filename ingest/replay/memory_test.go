@@ -13,7 +13,7 @@ import (
 // SortMemory is a promise about real memory: what a block is taken to need is
 // what it needs, within a third.
 func TestSizeIsHonest(t *testing.T) {
-	dir, _ := writeMixed(t, 80_000, true)
+	dir, _ := writeMixed(t, 24_000, true)
 	for _, name := range []string{"0.jsonl", "1.jsonl", "2.jsonl", "3.jsonl"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		if err != nil {

@@ -287,7 +287,7 @@ func TestRunCancelled(t *testing.T) {
 
 	// While spilling, and while handing on from disk.
 	dir, temp := t.TempDir(), t.TempDir()
-	path := write(t, dir, "x.json", []byte(strings.Repeat(mixed, 20000)))
+	path := write(t, dir, "x.json", []byte(strings.Repeat(mixed, 1500)))
 	f := func(o Options, emit func(cancel func()) error) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -50,10 +50,10 @@ func random(n int, rng *rand.Rand) []rec {
 }
 
 func TestSorterKeepsOrderOfAdding(t *testing.T) {
-	in := random(5000, rand.New(rand.NewPCG(1, 2)))
+	in := random(1000, rand.New(rand.NewPCG(1, 2)))
 	want := slices.Clone(in)
 	slices.SortStableFunc(want, func(a, b rec) int { return bytes.Compare([]byte(a.key), []byte(b.key)) })
-	// 1 byte of memory makes a run of every record: three levels of merging.
+	// 1 byte of memory makes a run of every record, and two levels of merging.
 	for _, memory := range []int64{0, 1 << 20, 64 << 10, 2000, 1} {
 		if got := sorted(t, Options{Memory: memory, TempDir: t.TempDir()}, in); !slices.Equal(got, want) {
 			t.Errorf("memory %d: wrong order", memory)
@@ -103,7 +103,7 @@ func TestSorterLeavesNoFiles(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		s := New(Options{Memory: 10_000, TempDir: dir})
-		for _, r := range random(3000, rand.New(rand.NewPCG(5, 6))) {
+		for _, r := range random(1000, rand.New(rand.NewPCG(5, 6))) {
 			if err := s.Add(ctx, []byte(r.key), []byte(r.payload)); err != nil {
 				t.Fatal(err)
 			}
