@@ -12,8 +12,14 @@ type Time int64
 // Never is later than every event.
 const Never Time = 1<<63 - 1
 
-// At converts a time.Time.
-func At(t time.Time) Time { return Time(t.UnixNano()) }
+// At converts a time.Time of the years 1678 to 2261, beyond which nanoseconds do
+// not fit; the zero time.Time is unknown.
+func At(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(t.UnixNano())
+}
 
 // Std converts to a time.Time in UTC.
 func (t Time) Std() time.Time { return time.Unix(0, int64(t)).UTC() }
@@ -37,7 +43,8 @@ func (t Time) String() string { return string(t.Append(nil)) }
 // MarshalText renders RFC 3339 with nine digits, or nothing for zero.
 func (t Time) MarshalText() ([]byte, error) { return t.Append(nil), nil }
 
-// UnmarshalText reads RFC 3339.
+// UnmarshalText reads RFC 3339, nothing as zero. Years outside 1678..2261 do not
+// fit and are an error.
 func (t *Time) UnmarshalText(b []byte) error {
 	if len(b) == 0 {
 		*t = 0
@@ -46,6 +53,9 @@ func (t *Time) UnmarshalText(b []byte) error {
 	std, err := time.Parse(time.RFC3339Nano, string(b))
 	if err != nil {
 		return fmt.Errorf("parse time: %w", err)
+	}
+	if y := std.UTC().Year(); y < 1678 || y > 2261 {
+		return fmt.Errorf("parse time: the year %d does not fit", y)
 	}
 	*t = At(std)
 	return nil
