@@ -7,6 +7,7 @@ import (
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/gcp"
 	"github.com/sennit-io/sennit/ingest/hubble"
+	"github.com/sennit-io/sennit/ingest/k8s"
 	"github.com/sennit-io/sennit/ingest/otlp"
 	"github.com/sennit-io/sennit/ingest/recording"
 	"github.com/sennit-io/sennit/ingest/replay/frame"
@@ -59,6 +60,7 @@ func newWorker(order Order, policy redact.Policy) *worker {
 		formatTetragon:  &tetragon.Decoder{Redact: policy},
 		formatOTLP:      &otlp.Decoder{Redact: policy},
 		formatGCP:       &gcp.Decoder{Redact: policy},
+		formatK8s:       &k8s.Decoder{Redact: policy},
 		formatRecording: &recording.Decoder{Redact: policy},
 	}}
 }
@@ -107,7 +109,7 @@ func (w *worker) record(rec []byte, inner bool) {
 	switch {
 	case err != nil:
 		t.Bad = 1
-	case f == formatUnknown || w.decoders[f] == nil:
+	case f == formatUnknown:
 		t.UnknownType, err = 1, errNoShape
 	default:
 		t, err = w.decoders[f].Decode(rec, w.batch)

@@ -29,6 +29,7 @@ const (
 	recordingLine = `{"id":"00112233445566778899aabbccddeeff","kind":"socket_open","source":"socket","node":"n1","time":"2026-11-23T07:16:06.000000000Z","payload":{"socket_cookie":"17","role":"client"}}`
 	tetragonLine  = `{"process_exec":{"process":{"exec_id":"bjE6MTAwOjE3","pid":17,"binary":"/bin/sh","start_time":"2026-11-23T07:16:07Z"}},"node_name":"n1","time":"2026-11-23T07:16:07Z"}`
 	testLine      = `{"test":{"arg0":"1"},"node_name":"n1","time":"2026-11-23T07:16:08Z"}`
+	podLine       = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"x","uid":"u1","creationTimestamp":"2026-11-23T07:16:00Z"},"spec":{"nodeName":"n1"},"status":{"podIP":"10.0.0.1"}}`
 	foreignLine   = `{"hello":"world"}`
 	badLine       = `{"flow":{"time":`
 )
@@ -121,16 +122,17 @@ func zst(b []byte) []byte {
 }
 
 var mixed = strings.Join([]string{
-	testLine, tetragonLine, recordingLine, policyLine, otlpLine, lostLine, hubbleLine, foreignLine, badLine, "", "garbage",
+	testLine, tetragonLine, recordingLine, policyLine, otlpLine, lostLine, hubbleLine, foreignLine, badLine, "", "garbage", podLine,
 }, "\n") + "\n"
 
 var wantMixed = outcome{
-	Events: 7,
+	Events: 8,
 	Sources: map[string]ingest.Tally{
 		"unknown":  {In: 3, Bad: 2, UnknownType: 1},
 		"hubble":   {In: 2},
 		"otlp":     {In: 2},
 		"gcp":      {In: 1},
+		"k8s":      {In: 1},
 		"socket":   {In: 1},
 		"tetragon": {In: 2, UnknownType: 1},
 	},
@@ -147,7 +149,7 @@ func TestRunMixed(t *testing.T) {
 		if diff := cmp.Diff(wantMixed, summary(res)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		if len(lines) == 7 && !(strings.Contains(lines[0], `"flow"`) && strings.Contains(lines[6], `"process_exec"`)) {
+		if len(lines) == 8 && !(strings.Contains(lines[0], `"pod"`) && strings.Contains(lines[1], `"flow"`) && strings.Contains(lines[7], `"process_exec"`)) {
 			t.Errorf("order:\n%s", strings.Join(lines, "\n"))
 		}
 		if lost := res.Sources[event.SourceHubble].LostUpstream; lost != 7 {
@@ -176,10 +178,10 @@ func TestRunMixed(t *testing.T) {
 
 // Every wrapping gives the same events as the plain lines.
 func TestRunWrappings(t *testing.T) {
-	plain := []string{hubbleLine, lostLine, otlpLine, policyLine, recordingLine, tetragonLine}
+	plain := []string{hubbleLine, lostLine, otlpLine, policyLine, recordingLine, tetragonLine, podLine}
 	dir := t.TempDir()
 	_, want := replayed(t, Options{Paths: []string{write(t, dir, "plain.json", []byte(strings.Join(plain, "\n")))}})
-	if len(want) != 7 {
+	if len(want) != 8 {
 		t.Fatalf("%d events", len(want))
 	}
 	f := func(name, data string) {
@@ -216,11 +218,11 @@ func TestRunWrappings(t *testing.T) {
 			observed++
 		}
 	}
-	if len(got) != 7 || observed != 7 || len(res.Bad) > 0 {
+	if len(got) != 8 || observed != 8 || len(res.Bad) > 0 {
 		t.Errorf("cri: %d of %d observed, %v", observed, len(got), res.Bad)
 	}
 	res, got = replayed(t, Options{Paths: []string{write(t, dir, "x", []byte(parts.String()))}})
-	if len(got) != 7 || res.Sources[event.SourceUnknown].Bad != 6 {
+	if len(got) != 8 || res.Sources[event.SourceUnknown].Bad != 7 {
 		t.Errorf("cri parts: %d events, %v", len(got), res.Bad)
 	}
 }
@@ -341,7 +343,7 @@ func TestRunPipe(t *testing.T) {
 		time.AfterFunc(0, func() { w.Close() })
 	}()
 	res, _ := replayed(t, Options{Paths: []string{"-"}, Stdin: r})
-	if res.Events != 7 {
+	if res.Events != 8 {
 		t.Errorf("%d events", res.Events)
 	}
 }
