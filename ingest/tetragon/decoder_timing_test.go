@@ -35,20 +35,27 @@ var (
 		`"action":"KPROBE_ACTION_POST","policy_name":"connect-and-file","return_action":"KPROBE_ACTION_POST"}` + tail
 )
 
-// Sixteen lines of each kind that differ in what differs between processes, so
-// that neither the interning nor the branch predictor sees one line only.
-func lines(line string) (out [][]byte, size int64) {
-	for i := range 16 {
-		l := strings.ReplaceAll(line, "52699", fmt.Sprint(52699+i))
-		l = strings.ReplaceAll(l, "invoices/4711", fmt.Sprintf("invoices/%d", 4711+i))
-		out = append(out, []byte(strings.ReplaceAll(l, "54321", fmt.Sprint(54321+i))))
+// lines returns n lines that differ in what differs between processes, so that
+// neither the interning nor the branch predictor sees one line only; with pods,
+// each is of another pod and parent, more than a decoder remembers.
+func lines(line string, n int, pods bool) (out [][]byte, size int64) {
+	for i := range n {
+		r := []string{`"pid":52699`, fmt.Sprintf(`"pid":%d`, 52699+i), "invoices/4711", fmt.Sprintf("invoices/%d", 4711+i), "54321", fmt.Sprint(20000 + i)}
+		l := line
+		if pods {
+			r = append(r, "x2x7q", fmt.Sprintf("%05d", i))
+			l = strings.Replace(line, block(52600, 52001, "/usr/local/bin/python3.12", "-m invoice_agent.server --port 8080"),
+				block(60000+i, 52001, "/usr/local/bin/python3.12", "-m invoice_agent.server --port 8080"), 1)
+		}
+		l = strings.NewReplacer(r...).Replace(l)
+		out = append(out, []byte(l))
 		size += int64(len(l))
 	}
-	return out, size / 16
+	return out, size / int64(n)
 }
 
-func benchmark(b *testing.B, line string) {
-	in, size := lines(line)
+func benchmark(b *testing.B, line string, n int, pods bool) {
+	in, size := lines(line, n, pods)
 	var d Decoder
 	var batch event.Batch
 	b.SetBytes(size)
@@ -58,15 +65,17 @@ func benchmark(b *testing.B, line string) {
 		if len(batch.Events) == 512 {
 			batch.Reset()
 		}
-		if _, err := d.Decode(in[i%16], &batch); err != nil {
+		if _, err := d.Decode(in[i%n], &batch); err != nil {
 			b.Fatal(err)
 		}
 		i++
 	}
 }
 
-func BenchmarkDecodeExec(b *testing.B)   { benchmark(b, execLine) }
-func BenchmarkDecodeKprobe(b *testing.B) { benchmark(b, kprobeLine) }
+func BenchmarkDecodeExec(b *testing.B)    { benchmark(b, execLine, 16, false) }
+func BenchmarkDecodeKprobe(b *testing.B)  { benchmark(b, kprobeLine, 16, false) }
+func BenchmarkStrangeExec(b *testing.B)   { benchmark(b, execLine, 2048, true) }
+func BenchmarkStrangeKprobe(b *testing.B) { benchmark(b, kprobeLine, 2048, true) }
 
 func TestDecodeAllocatesNothing(t *testing.T) {
 	exit := strings.Replace(strings.Replace(execLine, "process_exec", "process_exit", 1), `,"node_name"`, `,"x":{"y":"\n"},"node_name"`, 1)
@@ -75,12 +84,6 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		`{"rate_limit_info":{"number_of_dropped_process_events":"123"}` + tail} {
 		var d Decoder
 		var b event.Batch
-		if n := testing.AllocsPerRun(200, func() {
-			b.Reset()
-			d.Decode([]byte(line)[:len(line)], &b)
-		}); n > 1 { // the conversion of the line is one
-			t.Errorf("%v allocations, want 0 beside the line itself: %s", n, line)
-		}
 		in := []byte(line)
 		if n := testing.AllocsPerRun(200, func() {
 			b.Reset()

@@ -18,9 +18,9 @@ type memo[T any] struct {
 }
 
 const (
-	memoSlots = 256
-	memoLook  = 96       // bytes that choose the slot: the names, or the exec id
-	memoText  = 16 << 10 // longest text kept
+	memoSlots = 1024
+	memoLook  = 96      // bytes that choose the slot: the names, or the exec id
+	memoText  = 4 << 10 // longest text kept
 )
 
 // slot returns the place for the object that comes next.
