@@ -2,12 +2,8 @@ package replay
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
-	"iter"
 	"time"
 
-	"github.com/sennit-io/sennit/ingest/recording"
 	"github.com/sennit-io/sennit/ingest/replay/extsort"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -149,132 +145,6 @@ func (c *collector) sorted() []entry {
 	}
 	c.runs = c.runs[:0]
 	return m.sort(bounds)
-}
-
-// spill writes what is in memory to disk, sorted.
-func (c *collector) spill(ctx context.Context) error {
-	index := c.sorted()
-	err := c.disk.Write(ctx, c.records(index))
-	clear(c.blocks)
-	c.blocks, c.size = c.blocks[:0], 0
-	c.res.Spilled = c.disk.Spilled()
-	return err
-}
-
-// Keys on disk order like entries in memory: time, and with OrderEvent source
-// and id. Payloads are the recording's form of the event behind one byte of
-// flags, so that equal keys order like compare.
-const (
-	keyTime   = 8
-	keyEvent  = keyTime + 1 + len(event.ID{})
-	flagZero  = 1 // the event has no time, which a recording cannot say
-	noTimeYet = event.Time(1)
-)
-
-func (c *collector) records(index []entry) iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, payload []byte) bool) {
-		var key [keyEvent]byte
-		for _, x := range index {
-			e := c.blocks[x.block].events[x.event]
-			binary.BigEndian.PutUint64(key[:], uint64(x.key)^1<<63)
-			k := key[:keyTime]
-			if c.o.Order == OrderEvent {
-				key[keyTime] = byte(e.Source)
-				copy(key[keyTime+1:], e.ID[:])
-				k = key[:]
-			}
-			c.buf = append(c.buf[:0], 0)
-			if e.Time == 0 {
-				c.buf[0], e.Time = flagZero, noTimeYet
-			}
-			c.buf = e.AppendJSON(c.buf)
-			if !yield(k, c.buf) {
-				return
-			}
-		}
-	}
-}
-
-// emitter fills batches and hands them on.
-type emitter struct {
-	c    *collector
-	emit func(*event.Batch, event.Time) error
-	b    *event.Batch
-	now  event.Time
-}
-
-func (m *emitter) flush() error {
-	if m.b == nil || len(m.b.Events) == 0 {
-		return nil
-	}
-	b := m.b
-	m.b = nil
-	m.c.res.Events += uint64(len(b.Events))
-	now := m.now
-	if m.c.o.Order == OrderEvent {
-		now = 0
-	}
-	if err := m.emit(b, now); err != nil {
-		return err
-	}
-	m.c.progress(Progress{Phase: PhaseEmit, Bytes: m.c.before}, false)
-	return nil
-}
-
-// handOn emits everything.
-func (c *collector) handOn(ctx context.Context, emit func(*event.Batch, event.Time) error) error {
-	m := &emitter{c: c, emit: emit}
-	c.progress(Progress{Phase: PhaseSort, Bytes: c.before}, true)
-	if c.disk.Len() > 0 {
-		if err := c.spill(ctx); err != nil {
-			return err
-		}
-		if err := c.fromDisk(ctx, m); err != nil {
-			return err
-		}
-		return m.flush()
-	}
-	index := c.sorted()
-	for i, x := range index {
-		if m.b == nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			m.b = &event.Batch{Events: make([]event.Event, 0, min(BatchEvents, len(index)-i))}
-		}
-		block := &c.blocks[x.block]
-		m.b.Events = append(m.b.Events, block.events[x.event])
-		m.now = x.key
-		if block.left--; block.left == 0 {
-			block.events = nil
-		}
-		if len(m.b.Events) == BatchEvents {
-			if err := m.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return m.flush()
-}
-
-func (c *collector) fromDisk(ctx context.Context, m *emitter) error {
-	var d recording.Decoder
-	return c.disk.Each(ctx, func(key, payload []byte) error {
-		if m.b == nil {
-			m.b = &event.Batch{Events: make([]event.Event, 0, BatchEvents)}
-		}
-		if _, err := d.Decode(payload[1:], m.b); err != nil {
-			return fmt.Errorf("read back a sorted event: %w", err)
-		}
-		if e := &m.b.Events[len(m.b.Events)-1]; payload[0] == flagZero {
-			e.Time = 0
-		}
-		m.now = event.Time(binary.BigEndian.Uint64(key) ^ 1<<63)
-		if len(m.b.Events) == BatchEvents {
-			return m.flush()
-		}
-		return nil
-	})
 }
 
 // progress reports, at most ten times a second unless told to.
