@@ -7,9 +7,10 @@ import (
 )
 
 // memo remembers objects by their text. Tetragon repeats a container's pod and
-// a process's parent byte for byte in every event, half of each record: comparing
-// them costs a tenth of reading them. An object is complete, so a text that goes
-// on with exactly a known one holds that object and cannot be misread.
+// a process's parent byte for byte in every event, more than half of a record,
+// and comparing them is far cheaper than reading them. An object is complete, so
+// a text that goes on with exactly a known one holds that object and cannot be
+// misread.
 type memo[T any] struct {
 	slots [memoSlots]struct {
 		text []byte
