@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,7 +66,8 @@ func size(info fs.FileInfo) int64 {
 
 // reason takes the path, which PathError has, out of an error of os.
 func reason(err error) error {
-	if e, ok := err.(*fs.PathError); ok {
+	var e *fs.PathError
+	if errors.As(err, &e) {
 		return e.Err
 	}
 	return err

@@ -197,7 +197,7 @@ func newRunReader(run *run, order int) (*runReader, error) {
 // next reads a record; false without an error is the end.
 func (r *runReader) next() (bool, error) {
 	nk, err := binary.ReadUvarint(r.r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return false, nil
 	}
 	var np uint64

@@ -148,9 +148,7 @@ func (f *Reader) wholeLine(b *Block, pos, end int) {
 		a.feed(b, line, f.line, 0, false, true)
 		return
 	}
-	if bytes.HasPrefix(line, bom) {
-		line = line[len(bom):]
-	}
+	line = bytes.TrimPrefix(line, bom)
 	if len(line) > f.max && line[0] != '[' && !a.active() {
 		b.bad(f.line, 0, whyLimit(f.max))
 		return

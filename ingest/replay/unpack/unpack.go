@@ -62,7 +62,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		b := bufio.NewReaderSize(u.r, 64<<10)
 		u.r = b
 		head, err := b.Peek(4)
-		if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
+		if err != nil && !errors.Is(err, io.EOF) {
 			if u.layers > 0 {
 				err = u.early(err)
 			}
@@ -132,7 +132,7 @@ func (u *Reader) Read(b []byte) (int, error) {
 	case u.out > u.lim.free && u.out/u.lim.ratio > u.base.n:
 		return n, fmt.Errorf("%w: the %s stream unpacks to over %d times its size", ErrLimit, u.names, u.lim.ratio)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = u.early(err)
 	}
 	return n, err
@@ -141,7 +141,7 @@ func (u *Reader) Read(b []byte) (int, error) {
 // early says in words why a stream ended early.
 func (u *Reader) early(err error) error {
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return fmt.Errorf("%w after %d bytes", ErrTruncated, u.base.n)
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return fmt.Errorf("%w: zstd window over %d bytes", ErrLimit, MaxWindow)
