@@ -80,11 +80,12 @@ func Replay(ctx context.Context, o Options) error {
 		return errFirst(eng.Err(), out.results.err, out.unmatched.err)
 	}}
 	read, readErr := replay.Run(ctx, o.Replay, func(b *event.Batch, now event.Time) error { return pace.emit(ctx, b, now) })
-	eng.Close()
-	m.clear()
 	if readErr != nil && !errors.Is(readErr, replay.ErrNothingRead) {
+		m.clear()
 		return readErr
 	}
+	eng.Close()
+	m.clear()
 	if err := eng.Err(); err != nil {
 		return err
 	}
