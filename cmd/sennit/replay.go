@@ -43,9 +43,9 @@ and Sennit's own recordings; one object a line, in arrays or pretty-printed,
 behind CRI prefixes, gzip or zstd compressed. In a folder, *.json, *.jsonl,
 *.ndjson and *.log are read, also with .gz or .zst; truth*.jsonl is not.
 
-The text form draws the most interesting request: one with an alert, a denial
-or an act that nothing claims before one with an error, then the one with the
-most layers and joins, then the longest.
+The text form draws the most interesting request: the one with the worst alert
+(a denial counts as a high one, an act that nothing claims as a medium one), then
+one with an error, then the one with the most layers and joins, then the longest.
 
 Results go to standard output; progress, warnings and the summary to standard
 error. The exit code is 0 when all is well, also if some lines could not be

@@ -54,13 +54,14 @@ requests does not matter to memory.`,
 			return err
 		},
 	}
+	writing := newFlagGroup("Writing")
+	writing.set.StringVar(&dir, "out", "", "write to the folder `DIR`")
+	writing.set.Uint64Var(&o.Seed, "seed", 0, "seed of everything random")
 	load := newFlagGroup("Load")
-	load.set.StringVar(&dir, "out", "", "write to this `DIR`ectory")
 	load.set.IntVar(&o.Requests, "requests", 100, "requests that come in from outside")
 	load.set.IntVar(&o.Concurrency, "concurrency", 16, "requests in flight")
 	load.set.IntVar(&o.InFlight, "in-flight", 0, "streams on one HTTP/2 connection, 0 for as many as requests in flight")
 	load.set.Float64Var(&o.Noise, "noise", 0, "background events for each event of a request")
-	load.set.Uint64Var(&o.Seed, "seed", 0, "seed of everything random")
 	visibility := newFlagGroup("What can be seen")
 	visibility.set.Var(trace, "trace-context", "services that pass trace context on: all, none, or some")
 	visibility.set.Float64Var(&o.Uninstrumented, "uninstrumented", 0, "share of the services without spans, 0..1")
@@ -71,7 +72,7 @@ requests does not matter to memory.`,
 	trouble.set.Float64Var(&o.Late, "late", 0, "share of the lines that come up to 30 s late, 0..1")
 	trouble.set.Float64Var(&o.Duplicate, "duplicate", 0, "share of the lines written twice, 0..1")
 	trouble.set.Float64Var(&o.Reorder, "reorder", 0, "share of the lines moved by up to 5 s, 0..1")
-	addFlags(cmd, load, visibility, trouble)
+	addFlags(cmd, writing, load, visibility, trouble)
 	return cmd
 }
 

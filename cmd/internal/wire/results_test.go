@@ -130,7 +130,7 @@ func TestTextShowsTheMostInteresting(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"ffff", "eeee", "8888", "dddd", "cccc", "bbbb"}
+	want := []string{"eeee", "8888", "ffff", "dddd", "cccc", "bbbb"}
 	if diff := cmp.Diff(want, order); diff != "" {
 		t.Errorf("order of interest (-want +got):\n%s\n%s", diff, out.String())
 	}
