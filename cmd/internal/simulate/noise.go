@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -51,7 +52,7 @@ func (w *world) noiseOnce(t *task) {
 		}
 		w.exitProcess(pr)
 	case 8:
-		w.lookup(t, p, w.token(8)+".shop.svc.cluster.local", netip.AddrFrom4([4]byte{10, 96, 1, 1}), nil)
+		w.lookup(t, p, "item-"+strconv.Itoa(w.rng.intn(500))+".shop.svc.cluster.local", netip.AddrFrom4([4]byte{10, 96, 1, 1}), nil)
 	default: // ambient packets
 		q := w.pods[w.rng.intn(len(w.pods))]
 		for range 4 {
