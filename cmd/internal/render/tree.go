@@ -12,12 +12,18 @@ import (
 // of like steps.
 type row struct {
 	step       *timeline.Step
-	branch     string // "│ └ "
+	branch     string // one of "│", "├", "└" and " " for each level
 	count      int    // how many like steps the row stands for
 	start, end event.Time
 }
 
-func (r *row) name() string {
+// name is the step's name behind its branch. A wide branch takes two columns a
+// level, a narrow one takes one.
+func (r *row) name(narrow bool) string {
+	return r.lines(narrow) + r.label()
+}
+
+func (r *row) label() string {
 	name := Escape(r.step.Name)
 	if name == "" {
 		name = string(r.step.Layer)
@@ -25,23 +31,37 @@ func (r *row) name() string {
 	if r.count > 1 {
 		name += " ×" + strconv.Itoa(r.count)
 	}
-	return r.branch + name
+	return name
+}
+
+func (r *row) lines(narrow bool) string {
+	if r.branch == "" {
+		return ""
+	}
+	if narrow {
+		return r.branch + " "
+	}
+	var b strings.Builder
+	for _, c := range r.branch {
+		b.WriteRune(c)
+		b.WriteByte(' ')
+	}
+	return b.String()
 }
 
 // nameIn is the name in n columns: a deep branch is cut on its left, so that half
 // of the columns stay for the name itself.
-func (r *row) nameIn(n int) string {
-	branch := []rune(r.branch)
-	if len(branch) <= n/2 {
-		return fit(r.name(), n)
+func (r *row) nameIn(n int, narrow bool) string {
+	lines := []rune(r.lines(narrow))
+	if len(lines) > n/2 {
+		return fit("…"+string(lines[len(lines)-n/2+1:])+r.label(), n)
 	}
-	cut := len(branch) - n/2 + 1
-	return fit("…"+string(branch[cut:])+strings.TrimPrefix(r.name(), r.branch), n)
+	return fit(string(lines)+r.label(), n)
 }
 
 // maxDepth is how deep the tree is drawn; what lies deeper is drawn at this
 // depth, so that names keep some room.
-const maxDepth = 12
+const maxDepth = 24
 
 // rows lays the steps out as a tree in depth-first order. Steps whose parent is
 // not in the timeline are roots. Nothing is lost when parents form a circle.
@@ -94,9 +114,9 @@ func (w *walk) level(steps []int, indent string, depth int) {
 		next := indent
 		if depth > 0 {
 			if at < len(steps) {
-				r.branch, next = indent+"├ ", indent+"│ "
+				r.branch, next = indent+"├", indent+"│"
 			} else {
-				r.branch, next = indent+"└ ", indent+"  "
+				r.branch, next = indent+"└", indent+" "
 			}
 		}
 		w.out = append(w.out, r)

@@ -23,7 +23,10 @@ func Waterfall(w io.Writer, t *timeline.Timeline, o Options) error {
 }
 
 // layout is the widths of the columns.
-type layout struct{ layer, name, bar, duration, join, status, detail int }
+type layout struct {
+	layer, name, bar, duration, join, status, detail int
+	narrow                                           bool // branches take one column a level
+}
 
 const (
 	minName, minBar = 16, 8
@@ -35,22 +38,27 @@ const (
 // bar; a wide terminal has room for the evidence too.
 func arrange(all []row, columns int) layout {
 	var l layout
-	name := 0
+	name, deepest := 0, 0
 	for i := range all {
 		s := all[i].step
 		mark, label := Certainty(s)
 		l.layer = max(l.layer, cells(layerName(s)))
-		l.duration = max(l.duration, cells(Duration(all[i].end.Sub(all[i].start))))
+		l.duration = max(l.duration, cells(all[i].duration()))
 		l.join = max(l.join, cells(mark+" "+label))
 		if s.Status != timeline.OK && columns >= 100 {
 			l.status = max(l.status, 1+cells(statusName(s)))
 		}
-		name = max(name, cells(all[i].name()))
+		name = max(name, cells(all[i].name(false)))
+		deepest = max(deepest, cells(all[i].lines(false)))
 	}
 	// mark, blank, layer, blank, name, blank, ▕bar▏, blank, duration, blank, join, status
 	rest := columns - (2 + l.layer + 1 + 1 + 2 + 1 + l.duration + 1 + l.join + l.status)
 	l.bar = min(max(rest*2/5, minBar), maxBar)
+	if name > rest-l.bar { // long names and deep trees are worth more than a fine bar
+		l.bar = min(max(rest*3/10, minBar), maxBar)
+	}
 	l.name = min(name, max(rest-l.bar, minName))
+	l.narrow = name > l.name && deepest > l.name/3
 	rest -= l.name + l.bar
 	if grow := min(rest, maxBar-l.bar); grow > 0 {
 		l.bar += grow
@@ -133,9 +141,9 @@ func writeRow(b *strings.Builder, r *row, over span, l layout, o Options) {
 	}
 	line := o.paint(status, statusMark(s.Status)) + " " +
 		o.paint(layer, pad(layerName(s), l.layer)) + " " +
-		o.paint(status, pad(r.nameIn(l.name), l.name)) + " " +
+		o.paint(status, pad(r.nameIn(l.name, l.narrow), l.name)) + " " +
 		o.paint(dim, "▕") + o.paint(barStyle, over.bar(r.start, r.end, l.bar)) + o.paint(dim, "▏") + " " +
-		padLeft(Duration(r.end.Sub(r.start)), l.duration) + " " +
+		padLeft(r.duration(), l.duration) + " " +
 		o.paint(markStyle(mark), mark) + " " + fit(label, l.join-2)
 	tail := ""
 	if l.status > 0 && s.Status != timeline.OK {
@@ -160,6 +168,14 @@ func writeRow(b *strings.Builder, r *row, over span, l layout, o Options) {
 // hold anything.
 func layerName(s *timeline.Step) string  { return fit(Escape(string(s.Layer)), 8) }
 func statusName(s *timeline.Step) string { return fit(Escape(string(s.Status)), 10) }
+
+// duration is blank for what happened at one moment.
+func (r *row) duration() string {
+	if r.start == r.end {
+		return ""
+	}
+	return Duration(r.end.Sub(r.start))
+}
 
 // marksOf returns the marks of status that the steps use, for the legend.
 func marksOf(t *timeline.Timeline) string {
