@@ -6,8 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +43,7 @@ func TestScript(t *testing.T) {
 			"pack":     pack,
 			"validate": validate,
 			"lines":    lines,
+			"shuffle":  shuffle,
 		},
 	})
 }
@@ -133,4 +137,24 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strings.Count(ts.ReadFile(args[1]), "\n"); strconv.Itoa(got) != args[0] {
 		ts.Fatalf("%s has %d lines, want %s", args[1], got, args[0])
 	}
+}
+
+// shuffle SEED FROM TO writes the lines of all recordings in a folder into one
+// file, in random order.
+func shuffle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: shuffle SEED FROM TO")
+	}
+	seed, err := strconv.ParseUint(args[0], 10, 64)
+	ts.Check(err)
+	files, err := filepath.Glob(filepath.Join(ts.MkAbs(args[1]), "*.jsonl"))
+	ts.Check(err)
+	var all []string
+	for _, f := range files {
+		if filepath.Base(f) != "truth.jsonl" {
+			all = slices.AppendSeq(all, strings.Lines(ts.ReadFile(f)))
+		}
+	}
+	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.Join(all, "")), 0o644))
 }
