@@ -164,6 +164,9 @@ func (w *world) modelCall(t *task, h *hop, ru *run) {
 		if svc.responses {
 			s.str("gen_ai.response.id", m.responseID)
 		}
+		if s == sp && svc.lang == langGo {
+			w.log(sp, "gen_ai.choice")
+		}
 		if w.end(s) && svc.responses {
 			x.cli.linkTrace(timeline.ResponseID, s.trace)
 		}

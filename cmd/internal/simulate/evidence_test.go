@@ -82,7 +82,7 @@ func TestReadByDecoders(t *testing.T) {
 	}
 	want := map[string][]event.Kind{
 		kindEdge: {event.KindEdgeRequest}, kindIngress: {event.KindExchange}, kindEgress: {event.KindExchange},
-		kindProcess: {event.KindProcessExec}, kindSyscall: {event.KindSyscall},
+		kindProcess: {event.KindProcessExec}, kindSyscall: {event.KindSyscall, event.KindEnforcement},
 		kindFlow: {event.KindFlow, event.KindDNS, event.KindHTTPFlow, event.KindPolicyVerdict},
 	}
 	entries := map[string]int{}
@@ -111,7 +111,7 @@ func TestReadByDecoders(t *testing.T) {
 	}
 	for k := event.KindEdgeRequest; k <= event.KindClock; k++ {
 		switch k {
-		case event.KindHTTPHead, event.KindEnforcement, event.KindSpanLog:
+		case event.KindHTTPHead:
 			continue
 		}
 		if len(ev.of[k]) == 0 {

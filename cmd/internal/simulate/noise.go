@@ -41,7 +41,7 @@ func (w *world) noiseOnce(t *task) {
 	case 5, 6: // a cron job
 		pr := w.process(h, p.main, "/usr/bin/logrotate", "/etc/logrotate.conf", nil, nil)
 		t.sleep(w.rng.lognormal(20*ms, 0.8))
-		w.exitProcess(pr)
+		w.exitProcess(pr, "")
 	case 7: // a program in an agent's pod that has nothing to do with a request
 		q := w.agents[w.rng.intn(len(w.agents))].pick()
 		side := &hop{pod: q, proc: q.main}
@@ -50,7 +50,7 @@ func (w *world) noiseOnce(t *task) {
 		if at := w.kprobeFile(pr, "/tmp/cache", "KPROBE_ACTION_POST", true); at.at != 0 {
 			w.background(w.syscallFact(nil, pr, "security_file_permission", at, 0))
 		}
-		w.exitProcess(pr)
+		w.exitProcess(pr, "")
 	case 8:
 		w.lookup(t, p, "item-"+strconv.Itoa(w.rng.intn(500))+".shop.svc.cluster.local", netip.AddrFrom4([4]byte{10, 96, 1, 1}), nil)
 	default: // ambient packets

@@ -30,6 +30,8 @@ type sdk struct {
 	resource []byte
 	scopes   [scopeCount][]byte // rendered scope objects
 	spans    [scopeCount][]byte // rendered spans, comma separated
+	logs     []byte             // rendered log records
+	logged   int
 	count    int
 	batch    uint64 // which batch it is, for its timer
 	lost     bool   // the batch will not arrive
@@ -184,11 +186,49 @@ func (w *world) end(sp *span) bool {
 	return !lost
 }
 
+// log adds a log record below a span, as ADK writes the model's messages: an
+// event with a name, without a time of its own, its content left out. Logs have
+// a batch processor too; here they leave with the spans.
+func (w *world) log(sp *span, name string) {
+	s := sp.pod.sdk
+	b := s.logs
+	if len(b) > 0 {
+		b = append(b, ',')
+	}
+	b = append(b, `{"observedTimeUnixNano":"`...)
+	b = strconv.AppendInt(b, int64(sp.pod.node.clock(w.s.now)), 10)
+	b = append(b, `","severityNumber":9,"eventName":"`...)
+	b = append(b, name...)
+	b = append(b, `","body":{"stringValue":"<elided>"},"traceId":"`...)
+	b = appendHex(b, sp.trace[:])
+	b = append(b, `","spanId":"`...)
+	b = appendHex(b, sp.id[:])
+	s.logs = append(b, `","flags":1}`...)
+	s.logged++
+}
+
+// flushLogs exports the log records, as a line of their own.
+func (s *sdk) flushLogs() {
+	if s.logged == 0 {
+		return
+	}
+	n := s.pod.node
+	b := n.otlp.begin(n.w.outRNG.between(2*ms, 80*ms))
+	b = append(b, `{"resourceLogs"`...)
+	b = append(b, s.resource[len(`{"resourceSpans"`):len(s.resource)-len(`"scopeSpans":[`)]...)
+	b = append(b, `"scopeLogs":[{"scope":{"name":"gcp.vertex.agent"},"logRecords":[`...)
+	b = append(b, s.logs...)
+	b = append(b, `]}]}]}`...)
+	n.otlp.end(b, s.logged, false)
+	s.logs, s.logged = s.logs[:0], 0
+}
+
 // flush exports the batch, as one line of the collector's file exporter.
 func (s *sdk) flush() {
 	if s.count == 0 {
 		return
 	}
+	s.flushLogs()
 	n := s.pod.node
 	count := s.count
 	s.count = 0

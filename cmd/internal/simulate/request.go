@@ -70,8 +70,11 @@ func (w *world) runClient(t *task, c *client) {
 	for w.issued < w.o.Requests {
 		r := w.newRequest(c)
 		w.send(t, r)
-		if r.status == 503 && w.issued < w.o.Requests { // a retry, under the same trace id
+		if r.status == 503 { // a retry, under the same trace id
 			t.sleep(w.rng.between(50*ms, 400*ms))
+			if w.issued == w.o.Requests {
+				return
+			}
 			again := w.newRequest(c)
 			again.path = r.path
 			if w.o.TraceContext != TraceNone {

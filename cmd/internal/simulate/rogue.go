@@ -1,8 +1,6 @@
 package simulate
 
-import (
-	"github.com/sennit-io/sennit/schemas/timeline"
-)
+import "github.com/sennit-io/sennit/schemas/timeline"
 
 // rogueAct is what goes wrong on purpose in a request.
 type rogueAct uint8
@@ -44,11 +42,17 @@ func (w *world) misbehave(t *task, h *hop) {
 		r.acted = true
 		pr := w.process(h, h.proc, "/bin/sh", `-c "id; cat /var/run/secrets/kubernetes.io/serviceaccount/token"`, nil, nil)
 		t.sleep(w.rng.between(1*ms, 8*ms))
-		if at := w.kprobeFile(pr, "/var/run/secrets/kubernetes.io/serviceaccount/token", "KPROBE_ACTION_POST", false); at.at != 0 {
+		action, signal := "KPROBE_ACTION_POST", ""
+		if w.rng.chance(0.5) { // on this node the policy enforces
+			action, signal = "KPROBE_ACTION_SIGKILL", "SIGKILL"
+		}
+		if at := w.kprobeFile(pr, "/var/run/secrets/kubernetes.io/serviceaccount/token", action, false); at.at != 0 {
 			w.syscallFact(r, pr, "security_file_permission", at, 0)
 		}
-		t.sleep(w.rng.lognormal(5*ms, 0.5))
-		w.exitProcess(pr)
+		if signal == "" {
+			t.sleep(w.rng.lognormal(5*ms, 0.5))
+		}
+		w.exitProcess(pr, signal)
 	case rogueEgress:
 		r.acted = true
 		w.lookup(t, h.pod, w.evil.host, w.evil.addr.Addr(), r)

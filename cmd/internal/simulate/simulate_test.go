@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/cilium/api/v1/observer"
 	"github.com/cilium/tetragon/api/v1/tetragon"
 	"github.com/sennit-io/sennit/schemas/event"
+	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -69,11 +70,10 @@ func lines(t testing.TB, dir, pattern string, f func(line []byte)) int {
 // whose files these are, and accepts no field that they do not have.
 func TestStrictParse(t *testing.T) {
 	dir, sum := mustRun(t, busy)
-	strict := func(pattern string, fresh func() proto.Message, fix func([]byte) []byte) {
+	strict := func(pattern string, fresh func() proto.Message) {
 		t.Helper()
 		n := lines(t, dir, pattern, func(line []byte) {
-			m := fresh()
-			if err := protojson.Unmarshal(fix(line), m); err != nil {
+			if err := protojson.Unmarshal(line, fresh()); err != nil {
 				t.Fatalf("%s: %v\n%s", pattern, err, line)
 			}
 		})
@@ -81,10 +81,22 @@ func TestStrictParse(t *testing.T) {
 			t.Fatalf("%s: no lines", pattern)
 		}
 	}
-	same := func(b []byte) []byte { return b }
-	strict("*.hubble.jsonl", func() proto.Message { return &observer.ExportEvent{} }, same)
-	strict("*.tetragon.jsonl", func() proto.Message { return &tetragon.GetEventsResponse{} }, same)
-	strict("*.otlp.jsonl", func() proto.Message { return &tracepb.TracesData{} }, base64IDs)
+	strict("*.hubble.jsonl", func() proto.Message { return &observer.ExportEvent{} })
+	strict("*.tetragon.jsonl", func() proto.Message { return &tetragon.GetEventsResponse{} })
+	spans := func() proto.Message { return &tracepb.TracesData{} }
+	logs := func() proto.Message { return &logspb.LogsData{} }
+	of := map[bool]func() proto.Message{false: spans, true: logs}
+	n := map[bool]int{}
+	lines(t, dir, "*.otlp.jsonl", func(line []byte) {
+		isLog := bytes.HasPrefix(line, []byte(`{"resourceLogs"`))
+		n[isLog]++
+		if err := protojson.Unmarshal(base64IDs(line), of[isLog]()); err != nil {
+			t.Fatalf("otlp: %v\n%s", err, line)
+		}
+	})
+	if n[false] == 0 || n[true] == 0 {
+		t.Errorf("%d lines of spans, %d of logs", n[false], n[true])
+	}
 	lines(t, dir, "*.k8s.jsonl", mustJSON(t))
 	lines(t, dir, "*.gcp.jsonl", mustJSON(t))
 	lines(t, dir, "truth.jsonl", mustJSON(t))

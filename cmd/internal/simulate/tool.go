@@ -119,7 +119,7 @@ func (w *world) runCommand(t *task, h *hop, ru *run) {
 	} else {
 		t.sleep(w.rng.lognormal(30*ms, 1))
 	}
-	w.exitProcess(pr)
+	w.exitProcess(pr, "")
 	t.sleep(w.rng.between(100*us, 800*us))
 	if sp != nil {
 		w.end(sp)
@@ -164,7 +164,7 @@ func (w *world) runChild(t *task, h *hop, parent *process, c childStep, env []st
 		w.deniedEgress(t, &in)
 	}
 	if pr != parent {
-		w.exitProcess(pr)
+		w.exitProcess(pr, "")
 		t.sleep(w.rng.between(100*us, 900*us))
 	}
 }
@@ -181,9 +181,10 @@ func (w *world) process(h *hop, parent *process, binary, args string, env, rungs
 	return pr
 }
 
-// exitProcess ends it; a process of the background writes its fact now.
-func (w *world) exitProcess(pr *process) {
-	w.exit(pr, 0, "")
+// exitProcess ends it, by a signal or by itself; a process of the background
+// writes its fact now.
+func (w *world) exitProcess(pr *process, signal string) {
+	w.exit(pr, 0, signal)
 	f := pr.fact
 	f.end = pr.pod.node.clock(w.s.now)
 	w.background(f)
