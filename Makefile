@@ -11,7 +11,7 @@ build: ## Build bin/sennit
 	$(GO) build -p 2 -trimpath -o bin/sennit ./cmd/sennit
 
 .PHONY: test
-test: ## Run the tests under the race detector, with fuzz seeds, and say what was skipped
+test: ## Run the tests, under the race detector where it can be built, and say what was skipped
 	@.ci/test
 
 .PHONY: check
