@@ -142,6 +142,7 @@ type Link struct {
 	To     event.ID     // LinkPeer, LinkCause
 	Span   event.SpanID // LinkSpan
 	Method Method
+	Time   event.Time // event time of From
 }
 
 // Alias states that two keys are one request.

@@ -21,7 +21,7 @@ type Directory struct {
 	byName   map[podName][]*podSpan
 	accepted map[netip.AddrPort][]acceptance
 	beats    map[beat]event.Time
-	gaps     []Gap
+	gaps     map[string][]Gap // by node, in order of discovery
 	seen     [event.Sources]bool
 	edges    bool
 }
@@ -64,6 +64,7 @@ func NewDirectory(cfg window.Config) *Directory {
 		byName:   make(map[podName][]*podSpan),
 		accepted: make(map[netip.AddrPort][]acceptance),
 		beats:    make(map[beat]event.Time),
+		gaps:     make(map[string][]Gap),
 	}
 }
 
@@ -90,7 +91,7 @@ func (d *Directory) Observe(e *event.Event) {
 			delete(d.beats, key)
 		}
 		if known && e.Time.Sub(last) > d.cfg.Idle {
-			d.gaps = append(d.gaps, Gap{Source: p.Of, Node: e.Node, Start: last, End: e.Time, Reason: "silent"})
+			d.addGap(e, Gap{Source: p.Of, Node: e.Node, Start: last, End: e.Time, Reason: "silent"})
 		}
 	}
 }
@@ -151,9 +152,10 @@ func (d *Directory) addLoss(e *event.Event, p *event.Loss) {
 	g := Gap{Source: p.Of, Node: e.Node, Start: p.From, End: p.To, Lost: p.Count, Reason: p.Reason, scope: p.Scope}
 	switch {
 	case g.Start == 0 && g.End != 0: // the end of something that began before
-		for i := len(d.gaps) - 1; i >= 0; i-- {
-			o := &d.gaps[i]
-			if o.End == event.Never && o.Source == g.Source && o.Node == g.Node && o.scope == g.scope {
+		gaps := d.gaps[e.Node]
+		for i := len(gaps) - 1; i >= 0; i-- {
+			o := &gaps[i]
+			if o.End == event.Never && o.Source == g.Source && o.scope == g.scope {
 				o.End = g.End
 				return
 			}
@@ -164,21 +166,31 @@ func (d *Directory) addLoss(e *event.Event, p *event.Loss) {
 	case g.Start == 0:
 		g.Start, g.End = e.Time.Add(-time.Second), e.Time
 	}
-	d.gaps = append(d.gaps, g)
+	d.addGap(e, g)
 }
 
-// Gaps calls f for every gap that overlaps [start, end] on one of the nodes
-// named by on, in order of discovery. A sender that has been silent since
-// before end counts as well.
-func (d *Directory) Gaps(start, end event.Time, on func(node string) bool, f func(Gap)) {
-	for _, g := range d.gaps {
-		if g.Start <= end && g.End >= start && (g.Node == "" || on(g.Node)) {
-			f(g)
+// addGap keeps a gap, and drops those that no open request can overlap.
+func (d *Directory) addGap(e *event.Event, g Gap) {
+	oldest := e.Time.Add(-d.cfg.Longest - d.cfg.Retention)
+	gaps := slices.DeleteFunc(d.gaps[e.Node], func(o Gap) bool { return o.End < oldest })
+	d.gaps[e.Node] = append(gaps, g)
+}
+
+// Gaps calls f for every gap that overlaps [start, end] on one of the nodes, or
+// that is of no node in particular. A sender that has been silent since before
+// end counts as well.
+func (d *Directory) Gaps(start, end event.Time, nodes []string, f func(Gap)) {
+	for _, node := range nodes {
+		for _, g := range d.gaps[node] {
+			if g.Start <= end && g.End >= start {
+				f(g)
+			}
 		}
-	}
-	for b, last := range d.beats {
-		if last < end.Add(-d.cfg.Idle) && on(b.node) {
-			f(Gap{Source: b.of, Node: b.node, Start: last, End: end, Reason: "silent"})
+		for of := range event.Sources {
+			last, ok := d.beats[beat{node, event.Source(of)}]
+			if ok && last < end.Add(-d.cfg.Idle) {
+				f(Gap{Source: event.Source(of), Node: node, Start: last, End: end, Reason: "silent"})
+			}
 		}
 	}
 }

@@ -89,6 +89,13 @@ func (n *Node) expireEvidence(w waiting) {
 			open = append(open, x)
 		}
 	}
+	if len(open) == 0 && !w.long && s.closed > n.now && !s.busySince(d.e.Time) {
+		// The request that was under way may be a long one.
+		s.pending = append(s.pending, d)
+		w.long = true
+		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
+		return
+	}
 	method := methodOf(d.e)
 	switch {
 	case len(open) == 1 && open[0].emitted:
@@ -112,6 +119,13 @@ func (n *Node) expireEvidence(w waiting) {
 		return
 	}
 	n.out.unmatched(d.e, correlate.Ambient)
+}
+
+// busySince reports whether a request began on the socket after t and has
+// ended: on HTTP/1 then nothing that was under way at t can still come.
+func (s *socket) busySince(t event.Time) bool {
+	n := len(s.recent)
+	return n > 0 && s.recent[n-1].p.Ordinal != 0 && s.recent[n-1].p.Start > t
 }
 
 // denied reports whether the event stopped a connection.

@@ -23,10 +23,9 @@ type exchange struct {
 
 func (x *exchange) server() bool { return x.p.Role == event.RoleServer }
 
-// covers reports whether the exchange was under way at t.
-func (x *exchange) covers(t event.Time) bool {
-	return x.p.Start.Add(-slack) <= t && t <= x.e.Time.Add(slack)
-}
+// covers reports whether the exchange was under way at t. There is no slack
+// here: just before and just after it the connection may have been another's.
+func (x *exchange) covers(t event.Time) bool { return x.p.Start <= t && t <= x.e.Time }
 
 // routine is a goroutine of a process.
 type routine struct {
@@ -170,7 +169,7 @@ func (n *Node) link(x *exchange, l correlate.Link) {
 		x.links = append(x.links, l)
 		return
 	}
-	l.Key = x.key
+	l.Key, l.Time = x.key, x.e.Time
 	n.out.Links = append(n.out.Links, l)
 }
 

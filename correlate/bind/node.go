@@ -42,9 +42,10 @@ type decision struct {
 // waiting is something that becomes ambient unless it is claimed: a client's
 // exchange, or evidence of a connection.
 type waiting struct {
-	x *exchange
-	s *socket
-	e *event.Event
+	x    *exchange
+	s    *socket
+	e    *event.Event
+	long bool // it has been extended once
 }
 
 // NewNode returns an empty node.

@@ -199,5 +199,7 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 }
 
 func (n *Node) cause(k correlate.Key, e, because *event.Event, m correlate.Method) {
-	n.out.Links = append(n.out.Links, correlate.Link{Key: k, Kind: correlate.LinkCause, From: e.ID, To: because.ID, Method: m})
+	n.out.Links = append(n.out.Links, correlate.Link{
+		Key: k, Kind: correlate.LinkCause, From: e.ID, To: because.ID, Method: m, Time: e.Time,
+	})
 }

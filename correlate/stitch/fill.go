@@ -1,57 +1,12 @@
 package stitch
 
 import (
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
-
-// attributes collects a step's attributes; the first word on a key counts.
-type attributes struct{ list timeline.Attributes }
-
-func (a *attributes) has(key string) bool {
-	return slices.ContainsFunc(a.list, func(x timeline.Attribute) bool { return x.Key == key })
-}
-
-func (a *attributes) str(key, v string) {
-	if v != "" && !a.has(key) {
-		a.list = append(a.list, timeline.Attribute{Key: key, Str: v})
-	}
-}
-
-func (a *attributes) num(key string, v int64) {
-	if v != 0 && !a.has(key) {
-		a.list = append(a.list, timeline.Attribute{Key: key, Num: v, IsNum: true})
-	}
-}
-
-func (a *attributes) end(prefix string, p netip.AddrPort) {
-	if p.Addr().IsValid() {
-		a.str(prefix+".address", p.Addr().String())
-		a.num(prefix+".port", int64(p.Port()))
-	}
-}
-
-func (a *attributes) sorted() timeline.Attributes {
-	slices.SortFunc(a.list, func(x, y timeline.Attribute) int { return strings.Compare(x.Key, y.Key) })
-	return a.list
-}
-
-func (a *attributes) http(h *event.HTTP) {
-	a.str("http.request.method", h.Method)
-	a.str("url.path", h.Path)
-	a.num("http.response.status_code", int64(h.Status))
-}
-
-func (a *attributes) workload(w *event.Workload) {
-	a.str("k8s.pod.name", w.Pod)
-	a.str("k8s.namespace.name", w.Namespace)
-	a.str("k8s.container.name", w.Container)
-}
 
 // fill gives the step its layer, name, status and attributes from all views of
 // it: the claim first, then what was observed.
@@ -77,40 +32,40 @@ func fillSpan(f *forest, n int32, st *timeline.Step, a *attributes, agent string
 			continue
 		}
 		a.http(&s.HTTP)
-		a.str("server.address", s.Server)
-		a.num("server.port", int64(s.ServerPort))
-		a.str("service.name", s.Service)
+		a.str(serverAddress, s.Server)
+		a.num(serverPort, int64(s.ServerPort))
+		a.str(serviceName, s.Service)
 		a.workload(&s.Workload)
-		a.str("error.type", s.Error)
+		a.str(errorType, s.Error)
 		g := &s.GenAI
-		a.str("gen_ai.operation.name", g.Operation)
-		a.str("gen_ai.provider.name", g.Provider)
-		a.str("gen_ai.request.model", g.Model)
-		a.str("gen_ai.tool.name", g.Tool)
-		a.str("gen_ai.tool.type", g.ToolType)
-		a.str("gen_ai.tool.call.id", g.ToolCallID)
-		a.str("gen_ai.tool.call.arguments", g.ToolArgs)
-		a.str("gen_ai.conversation.id", g.Conversation)
-		a.str("gen_ai.response.id", g.ResponseID)
-		a.str("gen_ai.response.finish_reasons", g.Finish)
+		a.str(genOperation, g.Operation)
+		a.str(genProvider, g.Provider)
+		a.str(genRequestModel, g.Model)
+		a.str(genToolName, g.Tool)
+		a.str(genToolType, g.ToolType)
+		a.str(genToolCallID, g.ToolCallID)
+		a.str(genToolArguments, g.ToolArgs)
+		a.str(genConversation, g.Conversation)
+		a.str(genResponseID, g.ResponseID)
+		a.str(genFinish, g.Finish)
 	}
 	s := f.nodes[n].span
-	st.SpanID = s.SpanID.String()
+	st.SpanID = a.text.hex(s.SpanID[:])
 	st.Name = s.Name
 	st.Layer = layerOf(s)
 	if st.Layer == timeline.LayerAgent || st.Layer == timeline.LayerModel || st.Layer == timeline.LayerTool {
-		a.str("gen_ai.agent.name", agent)
+		a.str(genAgentName, agent)
 	}
 	if u := usageOf(f, n); s.Stage == event.StageModel {
-		a.num("gen_ai.usage.input_tokens", int64(u.Input))
-		a.num("gen_ai.usage.output_tokens", int64(u.Output))
+		a.num(genInputTokens, int64(u.Input))
+		a.num(genOutputTokens, int64(u.Output))
 	}
 	if s.Stage == event.StageHandoff && s.GenAI.HandoffTo != "" {
 		st.Name = "hand-off to " + s.GenAI.HandoffTo
 	}
 	if s.Kind == event.SpanKindServer || s.Kind == event.SpanKindClient {
-		a.end("network.local", s.Local)
-		a.end("network.peer", s.Peer)
+		a.local(s.Local)
+		a.peer(s.Peer)
 	}
 	st.Status = statusOf(s.Status, s.HTTP.Status)
 }
@@ -149,20 +104,20 @@ func statusOf(s event.Status, code uint16) timeline.Status {
 
 func fillExchange(f *forest, nd *node, st *timeline.Step, a *attributes) {
 	x, e := nd.exchange, f.rows[nd.seen].Event
-	a.str("observed.start", x.Start.String())
-	a.str("observed.end", e.Time.String())
-	a.end("network.local", x.Tuple.Src)
-	a.end("network.peer", x.Tuple.Dst)
-	a.num("http2.stream_id", int64(x.StreamID))
-	a.num("http1.ordinal", int64(x.Ordinal))
-	a.str("network.protocol.name", x.Protocol)
+	a.time(observedStart, x.Start)
+	a.time(observedEnd, e.Time)
+	a.local(x.Tuple.Src)
+	a.peer(x.Tuple.Dst)
+	a.num(http2Stream, int64(x.StreamID))
+	a.num(http1Ordinal, int64(x.Ordinal))
+	a.str(networkProtocol, x.Protocol)
 	a.http(&x.HTTP)
-	a.str("server.address", x.HTTP.Host)
-	a.str("gen_ai.response.id", x.ResponseID)
-	a.str("gen_ai.request.model", x.Model)
+	a.str(serverAddress, x.HTTP.Host)
+	a.str(genResponseID, x.ResponseID)
+	a.str(genRequestModel, x.Model)
 	a.workload(&x.Workload)
-	a.num("process.pid", int64(x.Process.PID))
-	st.SocketCookie = x.Cookie.String()
+	a.num(processPID, int64(x.Process.PID))
+	st.SocketCookie = a.text.uint(uint64(x.Cookie))
 	st.Node = e.Node
 	if x.Process.PID != 0 {
 		st.PID = x.Process.PID
@@ -182,9 +137,9 @@ func fillExchange(f *forest, nd *node, st *timeline.Step, a *attributes) {
 	default:
 		st.Layer = timeline.LayerHTTP
 	}
-	st.Name = strings.TrimSpace(x.HTTP.Method + " " + x.HTTP.Path)
+	st.Name = a.text.request(&x.HTTP)
 	if st.Name == "" {
-		st.Name = "exchange with " + x.Tuple.Dst.String()
+		st.Name = a.text.join("exchange with ", a.text.addrPort(x.Tuple.Dst))
 	}
 }
 
@@ -193,35 +148,31 @@ func fillEvent(e *event.Event, st *timeline.Step, a *attributes, first bool) {
 	switch p := e.Payload.(type) {
 	case *event.EdgeRequest:
 		st.Layer = timeline.LayerEdge
-		st.Name = strings.TrimSpace(p.HTTP.Method + " " + p.HTTP.Path)
+		st.Name = a.text.request(&p.HTTP)
 		st.Status = statusOf(event.StatusUnset, p.HTTP.Status)
 		a.http(&p.HTTP)
-		a.str("server.address", p.HTTP.Host)
-		if p.Client.IsValid() {
-			a.str("client.address", p.Client.String())
-		}
-		if p.Backend.IsValid() {
-			a.str("network.peer.address", p.Backend.String())
-		}
-		a.str("gcp.load_balancer.status_details", p.StatusDetails)
-		a.str("gcp.armor.policy", p.WAF)
-		a.str("gcp.armor.outcome", p.WAFOutcome.String())
-		a.str("gcp.armor.rules", p.WAFRules)
+		a.str(serverAddress, p.HTTP.Host)
+		a.addr(clientAddress, p.Client)
+		a.addr(peerAddress, p.Backend)
+		a.str(balancerStatus, p.StatusDetails)
+		a.str(armorPolicy, p.WAF)
+		a.str(armorOutcome, p.WAFOutcome.String())
+		a.str(armorRules, p.WAFRules)
 		if p.WAFOutcome.Denied() {
 			st.Status = timeline.Denied
 		}
 		if !p.Trace.SpanID.IsZero() {
-			st.SpanID = p.Trace.SpanID.String()
+			st.SpanID = a.text.hex(p.Trace.SpanID[:])
 		}
 	case *event.HTTPFlow:
 		st.Layer = timeline.LayerHTTP
 		if first {
-			st.Name = strings.TrimSpace(p.HTTP.Method + " " + p.HTTP.Path)
+			st.Name = a.text.request(&p.HTTP)
 		}
 		a.http(&p.HTTP)
-		a.str("server.address", p.HTTP.Host)
-		a.end("network.local", p.Tuple.Src)
-		a.end("network.peer", p.Tuple.Dst)
+		a.str(serverAddress, p.HTTP.Host)
+		a.local(p.Tuple.Src)
+		a.peer(p.Tuple.Dst)
 		if p.HTTP.Status >= 500 {
 			st.Status = timeline.Error
 		}
@@ -232,8 +183,8 @@ func fillEvent(e *event.Event, st *timeline.Step, a *attributes, first bool) {
 		st.Layer = timeline.LayerProcess
 		st.PID = max(st.PID, p.Process.PID)
 		if e.Kind == event.KindProcessExit {
-			a.num("process.exit.code", int64(p.ExitCode))
-			a.str("process.exit.signal", p.Signal)
+			a.num(processExitCode, int64(p.ExitCode))
+			a.str(processExitSignal, p.Signal)
 			switch {
 			case p.Signal == "SIGKILL":
 				st.Status = timeline.Killed
@@ -246,11 +197,11 @@ func fillEvent(e *event.Event, st *timeline.Step, a *attributes, first bool) {
 			return
 		}
 		st.Name = p.Binary
-		a.num("process.pid", int64(p.Process.PID))
-		a.str("process.executable.path", p.Binary)
-		a.str("process.command_args", p.Args)
-		a.str("process.working_directory", p.CWD)
-		a.str("container.id", p.Container)
+		a.num(processPID, int64(p.Process.PID))
+		a.str(processExecutable, p.Binary)
+		a.str(processArgs, p.Args)
+		a.str(processCWD, p.CWD)
+		a.str(containerID, p.Container)
 		a.workload(&p.Workload)
 	case *event.Syscall:
 		fillSyscall(e, p, st, a)
@@ -261,16 +212,16 @@ func fillEvent(e *event.Event, st *timeline.Step, a *attributes, first bool) {
 	case *event.DNS:
 		st.Layer = timeline.LayerDNS
 		st.Name = "lookup " + p.Query
-		a.str("dns.question.name", p.Query)
+		a.str(dnsQuestionName, p.Query)
 	case *event.TLSHello:
 		st.Layer = timeline.LayerNetwork
 		st.Name = "TLS hello " + p.SNI
-		a.str("tls.client.server_name", p.SNI)
+		a.str(tlsServerName, p.SNI)
 	case *event.Exchange: // a head or a burst
 		st.Layer = timeline.LayerNetwork
 		st.Name = strings.ReplaceAll(e.Kind.String(), "_", " ")
-		a.end("network.local", p.Tuple.Src)
-		a.end("network.peer", p.Tuple.Dst)
+		a.local(p.Tuple.Src)
+		a.peer(p.Tuple.Dst)
 	case *event.SpanLog:
 		st.Layer = timeline.LayerAgent
 		st.Name = "log " + p.Name
@@ -282,19 +233,19 @@ func fillSyscall(e *event.Event, p *event.Syscall, st *timeline.Step, a *attribu
 	st.Name = p.Function
 	if p.File != "" {
 		st.Layer = timeline.LayerFile
-		st.Name = p.Function + " " + p.File
-		a.str("file.path", p.File)
+		st.Name = a.text.join(p.Function, " ", p.File)
+		a.str(filePath, p.File)
 	}
 	if p.Tuple.Dst.IsValid() {
-		st.Name = p.Function + " " + p.Tuple.Dst.String()
-		a.end("network.local", p.Tuple.Src)
-		a.end("network.peer", p.Tuple.Dst)
+		st.Name = a.text.join(p.Function, " ", a.text.addrPort(p.Tuple.Dst))
+		a.local(p.Tuple.Src)
+		a.peer(p.Tuple.Dst)
 	}
 	st.PID = p.Process.PID
-	a.num("process.pid", int64(p.Process.PID))
-	a.str("process.executable.path", p.Binary)
-	a.str("tetragon.policy", p.Policy)
-	a.str("tetragon.action", p.Action)
+	a.num(processPID, int64(p.Process.PID))
+	a.str(processExecutable, p.Binary)
+	a.str(tetragonPolicy, p.Policy)
+	a.str(tetragonAction, p.Action)
 	a.workload(&p.Workload)
 	if e.Kind == event.KindEnforcement {
 		st.Status = timeline.Denied
@@ -311,20 +262,18 @@ func fillSocket(e *event.Event, p *event.Socket, st *timeline.Step, a *attribute
 		if p.Role == event.RoleServer {
 			verb = "accept "
 		}
-		st.Name = verb + p.Tuple.Dst.String()
+		st.Name = a.text.join(verb, a.text.addrPort(p.Tuple.Dst))
 	}
-	a.end("network.local", p.Tuple.Src)
-	a.end("network.peer", p.Tuple.Dst)
-	a.num("process.pid", int64(p.Process.PID))
+	a.local(p.Tuple.Src)
+	a.peer(p.Tuple.Dst)
+	a.num(processPID, int64(p.Process.PID))
 	if p.Process.PID != 0 {
 		st.PID = p.Process.PID
 	}
-	if p.Original.IsValid() {
-		a.str("network.original.address", p.Original.String())
-	}
+	a.addr(originalAddress, p.Original.Addr())
 	if e.Kind == event.KindSocketClose {
-		a.num("network.io.sent", int64(p.BytesOut))
-		a.num("network.io.received", int64(p.BytesIn))
+		a.num(ioSent, int64(p.BytesOut))
+		a.num(ioReceived, int64(p.BytesIn))
 	}
 	if p.Verdict.Denied() {
 		st.Status = timeline.Error
@@ -337,14 +286,14 @@ func fillFlow(e *event.Event, p *event.Flow, st *timeline.Step, a *attributes, f
 		st.Layer = timeline.LayerPolicy
 	}
 	if first {
-		st.Name = p.Verdict.String() + " " + p.Tuple.Dst.String()
+		st.Name = a.text.join(p.Verdict.String(), " ", a.text.addrPort(p.Tuple.Dst))
 	}
-	a.end("network.local", p.Tuple.Src)
-	a.end("network.peer", p.Tuple.Dst)
-	a.str("server.address", p.DstName)
-	a.str("hubble.verdict", p.Verdict.String())
-	a.str("hubble.drop_reason", p.DropReason)
-	a.str("network.policy", p.Policy)
+	a.local(p.Tuple.Src)
+	a.peer(p.Tuple.Dst)
+	a.str(serverAddress, p.DstName)
+	a.str(hubbleVerdict, p.Verdict.String())
+	a.str(hubbleDropReason, p.DropReason)
+	a.str(networkPolicy, p.Policy)
 	if p.Verdict.Denied() {
 		st.Status = timeline.Denied
 	}
@@ -352,7 +301,7 @@ func fillFlow(e *event.Event, p *event.Flow, st *timeline.Step, a *attributes, f
 
 // joinOf says how the step is known: by its observation if there is one, else
 // by the claim alone.
-func joinOf(f *forest, nd *node) timeline.Join {
+func (m *maker) joinOf(f *forest, nd *node) timeline.Join {
 	r := &f.rows[nd.first]
 	if nd.seen != none {
 		r = &f.rows[nd.seen]
@@ -368,53 +317,60 @@ func joinOf(f *forest, nd *node) timeline.Join {
 	}
 	return timeline.Join{
 		Method: method.String(), Exact: true, Confidence: 1, Candidates: 1,
-		Evidence: evidenceOf(f, nd, r, method), Rejected: []timeline.Rejected{},
+		Evidence: m.evidence(nd, r, method), Rejected: []timeline.Rejected{},
 	}
 }
 
-// evidenceOf puts the identifiers that were equal into words.
-func evidenceOf(f *forest, nd *node, r *correlate.Row, m correlate.Method) []string {
-	e := r.Event
-	trace := event.TraceID(r.Key.ID).String()
-	switch m {
+// evidence puts the identifiers that were equal into words.
+func (m *maker) evidence(nd *node, r *correlate.Row, by correlate.Method) []string {
+	e, t := r.Event, &m.text
+	say := func(parts ...string) []string {
+		s := parts[0]
+		if len(parts) > 1 {
+			s = t.join(parts...)
+		}
+		m.words = append(m.words, s)
+		return m.words[len(m.words)-1 : len(m.words) : len(m.words)]
+	}
+	switch by {
 	case correlate.TraceContext:
 		switch p := e.Payload.(type) {
 		case *event.Span:
-			return []string{"the span's own trace id"}
+			return say("the span's own trace id")
 		case *event.EdgeRequest:
-			return []string{"trace id in the load balancer's log"}
+			return say("trace id in the load balancer's log")
 		case *event.Process:
-			return []string{"TRACEPARENT in the environment names trace " + trace}
+			return say("TRACEPARENT in the environment names trace ", t.hex(r.Key.ID[:]))
 		case *event.Exchange:
-			return []string{p.Trace.Format + " on the wire names trace " + trace}
+			return say(p.Trace.Format, " on the wire names trace ", t.hex(r.Key.ID[:]))
 		}
-		return []string{"trace id " + trace}
+		return say("trace id ", t.hex(r.Key.ID[:]))
 	case correlate.SpanPeer:
 		if nd.exchange != nil {
-			return []string{"the span's peer is the socket's: " + nd.exchange.Tuple.Dst.String()}
+			return say("the span's peer is the socket's: ", t.addrPort(nd.exchange.Tuple.Dst))
 		}
-		return []string{"the span's peer is the socket's"}
+		return say("the span's peer is the socket's")
 	case correlate.SpanSocket:
-		return []string{"the span names the socket"}
+		return say("the span names the socket")
 	case correlate.ResponseID:
 		if nd.exchange != nil {
-			return []string{"response id " + nd.exchange.ResponseID + " on both sides"}
+			return say("response id ", nd.exchange.ResponseID, " on both sides")
 		}
 	case correlate.Goroutine:
-		return []string{"made by the goroutine that served the request"}
+		return say("made by the goroutine that served the request")
 	case correlate.FiveTuple:
 		if x, ok := e.Payload.(*event.Exchange); ok {
-			return []string{"the other end of connection " + x.Tuple.Src.String() + " > " + x.Tuple.Dst.String()}
+			return say("the other end of connection ", t.addrPort(x.Tuple.Src), " > ", t.addrPort(x.Tuple.Dst))
 		}
-		return []string{"the connection's five-tuple, while one request used it"}
+		return say("the connection's five-tuple, while one request used it")
 	case correlate.SockAddress:
-		return []string{"the kernel's address of the socket, while it was open"}
+		return say("the kernel's address of the socket, while it was open")
 	case correlate.SocketCookie:
 		if r.Conn != nil {
-			return []string{"socket cookie " + r.Conn.Cookie.String()}
+			return say("socket cookie ", t.uint(uint64(r.Conn.Cookie)))
 		}
 	case correlate.ExecLineage:
-		return []string{"below a process of this request"}
+		return say("below a process of this request")
 	}
 	return []string{}
 }

@@ -14,13 +14,13 @@ type node struct {
 	parent      int32 // none if it has none
 	root        int32 // of its tree
 	fold        int32 // the node it is part of, none if it stands for itself
-	children    int32
 	start, end  event.Time
 	span        *event.Span     // the claim
 	exchange    *event.Exchange // the observation
 	seen        int32           // row of the observation
 	kind        nodeKind
 	shown       bool // is a step of the timeline being made
+	taken       bool // an edge request whose backend request is known
 }
 
 type nodeKind uint8
@@ -63,7 +63,10 @@ type forest struct {
 	peers     map[event.ID]event.ID
 	spanOf    map[event.ID]event.SpanID
 	duplicate []bool
-	edges     bool // some row is an edge request
+	biggest   int
+	edgeNodes []int32
+	rootNodes []int32 // those that an edge request may have caused
+	found     []match
 	logs      bool // some row is a log record
 }
 
@@ -90,10 +93,17 @@ func newForest() *forest {
 	}
 }
 
-// build makes the forest of the rows, which must be in canonical order.
-func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
-	f.rows, f.links, f.edges, f.logs = rows, links, false, false
-	f.nodes, f.next, f.of, f.duplicate = f.nodes[:0], f.next[:0], f.of[:0], f.duplicate[:0]
+// clear empties the maps. Maps never shrink, and emptying one costs its size:
+// after a big group they are made anew.
+func (f *forest) clear(size int) {
+	if f.biggest > 4096 && size < 512 {
+		fresh := newForest()
+		fresh.inside, fresh.nodes, fresh.next, fresh.of, fresh.duplicate = f.inside, f.nodes, f.next, f.of, f.duplicate
+		fresh.rows, fresh.links = f.rows, f.links
+		*f = *fresh
+		return
+	}
+	f.biggest = max(f.biggest, size)
 	clear(f.spans)
 	clear(f.events)
 	clear(f.serverOf)
@@ -102,6 +112,13 @@ func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
 	clear(f.causes)
 	clear(f.peers)
 	clear(f.spanOf)
+}
+
+// build makes the forest of the rows, which must be in canonical order.
+func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
+	f.rows, f.links, f.edgeNodes, f.logs = rows, links, f.edgeNodes[:0], false
+	f.nodes, f.next, f.of, f.duplicate = f.nodes[:0], f.next[:0], f.of[:0], f.duplicate[:0]
+	f.clear(max(len(rows), len(links)))
 	for _, l := range links {
 		switch l.Kind {
 		case correlate.LinkCause:
@@ -191,8 +208,7 @@ func (f *forest) place(i int32) {
 		f.nodes[n].exchange, f.nodes[n].seen = p, i
 		f.events[e.ID] = n
 	case *event.EdgeRequest:
-		f.edges = true
-		f.newNode(i, nodeEdge)
+		f.edgeNodes = append(f.edgeNodes, f.newNode(i, nodeEdge))
 	case *event.HTTPFlow:
 		key := message{e.Node, p.Tuple}
 		if n, ok := f.messages[key]; ok && p.Response {

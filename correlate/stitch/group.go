@@ -23,8 +23,10 @@ type group struct {
 	links   []correlate.Link
 	entries []*entry
 	before  int  // requests of these keys before the group, by its tombstone
-	fresh   int  // how many of active came since the last build
-	changed bool // a link came since the last build, or another group
+	merged  bool // another group came in since the last build
+	news    bool // rows, links or a group came since the last build
+	waiting bool // some request in it cannot close yet
+	edges   int
 	first   event.Time
 	last    event.Time
 	wake    event.Time
@@ -70,7 +72,7 @@ func (g *group) add(r correlate.Row) {
 		g.keys = append(g.keys, r.Key)
 	}
 	g.active = append(g.active, r)
-	g.fresh++
+	g.news = true
 }
 
 // absorb takes over the rows and entries of another group.
@@ -82,8 +84,7 @@ func (g *group) absorb(o *group) {
 	}
 	g.active = append(g.active, o.active...)
 	g.links = append(g.links, o.links...)
-	g.fresh += o.fresh
-	g.changed = true
+	g.merged, g.news = true, true
 	if g.first == 0 || o.first != 0 && o.first < g.first {
 		g.first = o.first
 	}

@@ -14,9 +14,17 @@ import (
 
 // maker turns trees of nodes into timelines.
 type maker struct {
-	dir   *bind.Directory
-	order []int32
-	ids   []string // node → step id
+	dir    *bind.Directory
+	claims bool     // the request has spans, so an observation without one stands out
+	order  []int32  // the nodes in the order of the steps
+	ids    []string // node → step id
+	nodes  []string
+	fields attributes
+	// What the steps of one timeline share.
+	text   text
+	words  []string
+	events []string
+	attrs  timeline.Attributes
 }
 
 // make assembles the timeline of an entry from its nodes.
@@ -37,10 +45,11 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Tim
 		t.Truncated = uint32(over)
 		m.order = m.order[:MaxSteps]
 	}
+	m.slabs(f)
 	m.ids = slices.Grow(m.ids[:0], len(f.nodes))[:len(f.nodes)]
 	for _, n := range m.order {
 		id := f.rows[f.nodes[n].first].Event.ID
-		m.ids[n] = id.String()[:16]
+		m.ids[n] = m.text.hex(id[:8])
 	}
 	root := m.order[0]
 	for _, n := range m.order {
@@ -49,6 +58,7 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Tim
 			break
 		}
 	}
+	m.claims = slices.ContainsFunc(m.order, func(n int32) bool { return f.nodes[n].span != nil })
 	t.Steps = make([]timeline.Step, 0, len(m.order))
 	agents := m.agentsOf(f)
 	for _, n := range m.order {
@@ -112,26 +122,23 @@ func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
 		st.ParentID = m.ids[p]
 	}
 	if !r.Key.Local {
-		st.TraceID = r.Key.String()
+		st.TraceID = m.text.hex(r.Key.ID[:])
 	}
 	conn := r.Conn
-	rows := 0
+	from := len(m.events)
 	for i := nd.first; i != none; i = f.next[i] {
-		rows++
 		if f.rows[i].Conn != nil && (conn == nil || i == nd.seen) {
 			conn = f.rows[i].Conn
 		}
-	}
-	st.EventIDs = make([]string, 0, rows+m.logs(f, n, nil))
-	for i := nd.first; i != none; i = f.next[i] {
-		if f.duplicate[i] {
-			continue
+		if !f.duplicate[i] {
+			id := f.rows[i].Event.ID
+			m.events = append(m.events, m.text.hex(id[:]))
 		}
-		st.EventIDs = append(st.EventIDs, f.rows[i].Event.ID.String())
 	}
-	m.logs(f, n, &st.EventIDs)
+	m.logs(f, n)
+	st.EventIDs = m.events[from:len(m.events):len(m.events)]
 	if conn != nil {
-		st.SocketCookie = conn.Cookie.String()
+		st.SocketCookie = m.text.uint(uint64(conn.Cookie))
 		st.PID = conn.PID
 		if nd.exchange != nil || nd.kind == nodeHTTPFlow {
 			st.Connection = &timeline.Connection{
@@ -140,31 +147,68 @@ func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
 			}
 		}
 	}
-	a := attributes{list: make(timeline.Attributes, 0, 16)}
-	m.fill(f, n, &st, &a, agents)
-	st.Attributes = a.sorted()
-	st.Join = joinOf(f, nd)
+	a := &m.fields
+	m.fill(f, n, &st, a, agents)
+	st.Attributes = a.take(&m.attrs)
+	if st.Status == timeline.OK && m.claims && unclaimed(f, n) {
+		st.Status = timeline.Unclaimed
+	}
+	st.Join = m.joinOf(f, nd)
 	if k := m.skew(f, n); k != 0 {
 		st.Join.Evidence = append(st.Join.Evidence, "clock skew to the caller's node about "+k.String())
 	}
 	return st
 }
 
-// logs counts, and appends if ids is not nil, the log records of a step's span.
-func (m *maker) logs(f *forest, n int32, ids *[]string) int {
-	count := 0
+// unclaimed reports whether a process or a call out was seen that no model,
+// tool or client span stands above.
+func unclaimed(f *forest, n int32) bool {
+	switch nd := &f.nodes[n]; {
+	case nd.span != nil:
+		return false
+	case nd.kind == nodeProcess, nd.kind == nodeExchange && nd.exchange.Role == event.RoleClient:
+	case nd.kind == nodeSocket:
+		if f.rows[nd.first].Event.Payload.(*event.Socket).Role != event.RoleClient {
+			return false
+		}
+	default:
+		return false
+	}
+	for p := f.nodes[n].parent; p != none; p = f.nodes[p].parent {
+		if s := f.nodes[p].span; s != nil && (s.Kind == event.SpanKindClient ||
+			s.Stage == event.StageTool || s.Stage == event.StageModel || s.Stage == event.StageRetrieval) {
+			return false
+		}
+	}
+	return true
+}
+
+// logs adds the log records of a step's span.
+func (m *maker) logs(f *forest, n int32) {
 	if !f.logs {
-		return 0
+		return
 	}
 	for l := range f.nodes {
 		if nd := &f.nodes[l]; nd.kind == nodeLog && nd.parent == n {
-			count++
-			if ids != nil {
-				*ids = append(*ids, f.rows[nd.first].Event.ID.String())
-			}
+			id := f.rows[nd.first].Event.ID
+			m.events = append(m.events, m.text.hex(id[:]))
 		}
 	}
-	return count
+}
+
+// slabs makes the lists that the steps of one timeline cut theirs from.
+func (m *maker) slabs(f *forest) {
+	rows := 0
+	for _, n := range m.order {
+		for i := f.nodes[n].first; i != none; i = f.next[i] {
+			rows++
+		}
+	}
+	m.text.buf = nil
+	m.fields.text = &m.text
+	m.events = make([]string, 0, rows)
+	m.words = make([]string, 0, len(m.order))
+	m.attrs = make(timeline.Attributes, 0, 13*len(m.order))
 }
 
 // skew estimates how far the clock of a served exchange's node is ahead of its
@@ -394,11 +438,14 @@ func (m *maker) complete(f *forest, e *entry, t *timeline.Timeline) {
 		want("network", facts > 0)
 	}
 	c.Score = round3((expected - float64(len(c.Missing))) / expected)
-	nodes := make(map[string]bool, 4)
+	nodes := append(m.nodes[:0], "")
 	for i := range t.Steps {
-		nodes[t.Steps[i].Node] = true
+		if !slices.Contains(nodes, t.Steps[i].Node) {
+			nodes = append(nodes, t.Steps[i].Node)
+		}
 	}
-	m.dir.Gaps(t.Start, t.End, func(node string) bool { return nodes[node] }, func(g bind.Gap) {
+	m.nodes = nodes
+	m.dir.Gaps(t.Start, t.End, nodes, func(g bind.Gap) {
 		gap := timeline.Gap{Source: g.Source.String(), Node: g.Node, Start: g.Start, End: g.End, Lost: g.Lost, Reason: g.Reason}
 		if gap.End == event.Never {
 			gap.End = t.End

@@ -85,38 +85,69 @@ func (f *forest) exchangeOn(c event.SocketCookie, e *event.Event) int32 {
 	return none
 }
 
-// adopt puts roots below the edge request that caused them: the balancer's
-// span is the caller's, or its backend, trace and time are the root's.
+// adopt puts roots below the edge request that caused them: the balancer's span
+// is the caller's, or trace, backend and time are one request's alone. Several
+// requests may share a trace id, so what fits two ways is left alone.
 func (f *forest) adopt() {
-	if !f.edges {
+	if len(f.edgeNodes) == 0 {
 		return
 	}
+	f.rootNodes = f.rootNodes[:0]
 	for n := range f.nodes {
 		nd := &f.nodes[n]
-		if nd.fold != none || nd.parent != none || f.rankOf(int32(n)) > rankIngress || nd.kind == nodeEdge {
+		if nd.fold == none && nd.parent == none && nd.kind != nodeEdge && f.rankOf(int32(n)) <= rankIngress {
+			f.rootNodes = append(f.rootNodes, int32(n))
+		}
+	}
+	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.calledBy(nd, e) }, true)
+	inside := func(tolerance time.Duration) func(nd, ed *node, e *event.EdgeRequest) bool {
+		return func(nd, ed *node, e *event.EdgeRequest) bool {
+			return ed.start.Add(-tolerance) <= nd.start && nd.end <= ed.end.Add(tolerance) &&
+				nd.end.Sub(nd.start) <= ed.end.Sub(ed.start)+slack && f.sameTrace(nd, e) && f.backend(nd, e)
+		}
+	}
+	f.adoptBy(inside(0), false)
+	f.adoptBy(inside(skew), false)
+}
+
+// slack is what two stamps of one moment on one clock may differ by.
+const slack = 5 * time.Millisecond
+
+// adoptBy gives each root to the only edge request it fits. Unless it retried,
+// an edge request takes one root: the only one that fits it.
+func (f *forest) adoptBy(fits func(nd, ed *node, e *event.EdgeRequest) bool, retried bool) {
+	f.found = f.found[:0]
+	for _, m := range f.edgeNodes {
+		ed := &f.nodes[m]
+		if ed.taken && !retried {
 			continue
 		}
-		found, count := none, 0
-		for m := range f.nodes {
-			ed := &f.nodes[m]
-			if ed.kind != nodeEdge {
-				continue
-			}
-			e := f.rows[ed.first].Event.Payload.(*event.EdgeRequest)
-			if f.calledBy(nd, e) {
-				found, count = int32(m), 1
-				break
-			}
-			if ed.start.Add(-skew) <= nd.start && nd.end <= ed.end.Add(skew) && f.sameTrace(nd, e) && f.backend(nd, e) {
-				found = int32(m)
-				count++
+		e := f.rows[ed.first].Event.Payload.(*event.EdgeRequest)
+		for _, n := range f.rootNodes {
+			if nd := &f.nodes[n]; nd.parent == none && fits(nd, ed, e) {
+				f.found = append(f.found, match{n, m})
 			}
 		}
-		if count == 1 {
-			nd.parent = found
+	}
+	for _, m := range f.found {
+		nodes, edges := 0, 0
+		for _, o := range f.found {
+			if o.node == m.node {
+				nodes++
+			}
+			if o.edge == m.edge {
+				edges++
+			}
+		}
+		if nodes == 1 && (retried || edges == 1) {
+			f.nodes[m.node].parent = m.edge
+			f.nodes[m.edge].taken = true
 		}
 	}
 }
+
+// match is a root that fits an edge request.
+type match struct{ node, edge int32 }
 
 // calledBy reports whether the balancer's own span is the caller of the node.
 func (f *forest) calledBy(nd *node, e *event.EdgeRequest) bool {

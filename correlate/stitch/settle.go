@@ -25,44 +25,82 @@ type tree struct {
 // settle looks at a group at a point of event time: which requests are in it,
 // which of them can close, which closed ones have news.
 func (s *Stitcher) settle(g *group, now event.Time) {
-	rows, kept := s.pool(g)
+	if !g.news && !g.waiting && !slices.ContainsFunc(g.entries, (*entry).unsettled) && len(g.entries) > 0 {
+		s.prune(g, now) // nothing to say: it only gets older
+		s.reschedule(g, nil, now)
+		return
+	}
+	rows, links, pooled := s.pool(g)
+	if len(rows) == 0 { // links without an event: the event was late or lost
+		s.retire(g, now)
+		return
+	}
 	f := s.forest
-	f.build(rows, g.links)
-	trees := s.trees(g)
+	f.build(rows, links)
+	trees := s.trees(pooled)
 	s.adoptStrays(g, trees, now)
 	s.open(g, trees, now)
 	s.publish(g, trees, now)
-	s.distribute(g, trees, rows, kept)
-	g.fresh, g.changed = 0, false
+	s.distribute(g, trees, rows, pooled)
+	g.merged, g.news = false, false
+	s.prune(g, now)
 	s.reschedule(g, trees, now)
 }
 
 // pool gathers the rows that belong into one forest: all that is in no entry,
 // and that of the entries it may concern. A constant trace id can have
 // thousands of entries: of many, only those near the new rows are taken.
-func (s *Stitcher) pool(g *group) (rows []correlate.Row, entries []*entry) {
-	rows = append(s.rows[:0], g.active...)
+func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link, entries []*entry) {
+	rows, entries = append(s.rows[:0], g.active...), s.pooled[:0]
+	many := g.crowded() && !g.merged
 	from, to := event.Never, event.Time(0)
-	for _, r := range g.active {
-		from, to = min(from, startOf(r.Event)), max(to, r.Event.Time)
+	if many {
+		for _, r := range g.active {
+			from, to = min(from, startOf(r.Event).Add(-skew)), max(to, r.Event.Time.Add(skew))
+		}
 	}
 	for _, e := range g.entries {
-		if len(g.entries) > 8 && !g.changed && (e.start > to.Add(time.Minute) || e.end < from.Add(-time.Minute)) {
+		if many && !e.unsettled() && (e.start > to || e.end < from) {
 			continue
 		}
 		rows = append(rows, e.rows...)
 		entries = append(entries, e)
 	}
-	byOrder := func(a, b correlate.Row) int { return event.Compare(a.Event, b.Event) }
-	if !slices.IsSortedFunc(rows, byOrder) {
-		slices.SortStableFunc(rows, byOrder)
+	byOrder := func(a, b correlate.Row) int {
+		if c := event.Compare(a.Event, b.Event); c != 0 || a.Copy == b.Copy {
+			return c
+		} else if a.Copy {
+			return 1
+		}
+		return -1
 	}
-	s.rows = rows
-	return rows, entries
+	if !slices.IsSortedFunc(rows, byOrder) {
+		slices.SortFunc(rows, byOrder)
+	}
+	links = g.links
+	if many && len(rows) > 0 {
+		links = s.links[:0]
+		for _, l := range g.links {
+			if l.Time >= rows[0].Event.Time && l.Time <= rows[len(rows)-1].Event.Time {
+				links = append(links, l)
+			}
+		}
+		s.links = links
+	}
+	s.rows, s.pooled = rows, entries
+	return rows, links, entries
+}
+
+// crowded reports whether the trace id serves many requests.
+func (g *group) crowded() bool { return len(g.entries) > 8 }
+
+// unsettled reports whether some of the entry's rows wait for a settling point.
+func (e *entry) unsettled() bool {
+	return slices.ContainsFunc(e.rows, func(r correlate.Row) bool { return !r.Counted })
 }
 
 // trees lists the roots, those of known entries among them.
-func (s *Stitcher) trees(g *group) []tree {
+func (s *Stitcher) trees(pooled []*entry) []tree {
 	f := s.forest
 	s.roots = s.roots[:0]
 	s.treeOf = s.treeOf[:0]
@@ -81,22 +119,24 @@ func (s *Stitcher) trees(g *group) []tree {
 			s.treeOf[n] = s.treeOf[nd.root]
 		}
 	}
-	for _, e := range g.entries {
-		for n := range f.nodes {
-			if !f.contains(int32(n), e.root) {
-				continue
+	clear(s.rootOf)
+	for _, e := range pooled {
+		s.rootOf[e.root] = e
+	}
+	for i := range f.rows {
+		e := s.rootOf[f.rows[i].Event.ID]
+		if e == nil || f.rows[i].Copy {
+			continue
+		}
+		t := &s.roots[s.treeOf[f.top(f.of[i])]]
+		switch {
+		case t.entry == nil:
+			t.entry, t.stray = e, false
+		case t.entry != e: // two published ones are one: the first stays
+			if e.closed < t.entry.closed || e.closed == t.entry.closed && e.start < t.entry.start {
+				t.entry, e = e, t.entry
 			}
-			t := &s.roots[s.treeOf[f.top(int32(n))]]
-			switch {
-			case t.entry == nil:
-				t.entry, t.stray = e, false
-			case t.entry != e: // two published ones are one: the first stays
-				if e.closed < t.entry.closed || e.closed == t.entry.closed && e.start < t.entry.start {
-					t.entry, e = e, t.entry
-				}
-				s.merged = append(s.merged, merger{e, t.entry})
-			}
-			break
+			s.merged = append(s.merged, merger{e, t.entry})
 		}
 	}
 	return s.roots
@@ -461,9 +501,36 @@ func (s *Stitcher) addDoubts(t *timeline.Timeline, trees []tree, i int) {
 	}
 }
 
+// prune drops the entries, doubts and links whose retention is over: a trace id
+// that is used for ever must not grow for ever.
+func (s *Stitcher) prune(g *group, now event.Time) {
+	oldest := now.Add(-s.cfg.Retention)
+	for i := 0; i < len(g.entries); {
+		e := g.entries[i]
+		if e.closed > oldest || len(g.entries) == 1 {
+			i++
+			continue
+		}
+		g.before = max(g.before, e.number)
+		g.entries = slices.Delete(g.entries, i, i+1)
+	}
+	if len(g.entries) <= 1 && g.before == 0 {
+		return // it goes as a whole
+	}
+	g.active = slices.DeleteFunc(g.active, func(r correlate.Row) bool {
+		if r.Event.Time > oldest.Add(-s.cfg.Longest) {
+			return false
+		}
+		s.settleFate(&r, correlate.Ambiguous)
+		return true
+	})
+	g.links = slices.DeleteFunc(g.links, func(l correlate.Link) bool { return l.Time < oldest.Add(-s.cfg.Longest) })
+}
+
 // reschedule says when the group must be looked at again.
 func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
 	retire := event.Time(0)
+	g.waiting = false
 	for i := range trees {
 		t := &trees[i]
 		if t.stray || t.into >= 0 || t.entry != nil {
@@ -474,15 +541,13 @@ func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
 		if t.rank == rankOther {
 			closing = min(g.last.Add(s.cfg.Silence), nd.start.Add(s.cfg.Longest))
 		}
+		g.waiting = true
 		s.schedule(g, now+1, closing)
 	}
 	for _, e := range g.entries {
 		retire = max(retire, e.closed.Add(s.cfg.Retention))
-		for i := range e.rows {
-			if !e.rows[i].Counted {
-				s.schedule(g, now+1, max(e.next, e.rows[i].Event.Time.Add(s.cfg.Lateness)))
-				break
-			}
+		if i := slices.IndexFunc(e.rows, func(r correlate.Row) bool { return !r.Counted }); i >= 0 {
+			s.schedule(g, now+1, max(e.next, e.rows[i].Event.Time.Add(s.cfg.Lateness)))
 		}
 	}
 	if len(g.entries) == 0 {

@@ -26,6 +26,9 @@ type Stitcher struct {
 	forest *forest
 	maker  maker
 	rows   []correlate.Row // scratch of settle, as are the next ones
+	links  []correlate.Link
+	pooled []*entry
+	rootOf map[event.ID]*entry
 	roots  []tree
 	treeOf []int32 // node → its tree
 	nodes  []int32
@@ -64,7 +67,7 @@ type tombstone struct {
 func New(cfg window.Config, dir *bind.Directory, ablate bind.Ablation) *Stitcher {
 	s := &Stitcher{
 		cfg: cfg, dir: dir, ablate: ablate,
-		groups: make(map[correlate.Key]*group), closed: make(map[correlate.Key]tombstone), forest: newForest(),
+		groups: make(map[correlate.Key]*group), closed: make(map[correlate.Key]tombstone), forest: newForest(), rootOf: make(map[event.ID]*entry),
 	}
 	s.forest.inside = func(a netip.Addr, t event.Time) bool { return dir.Pod(a, t) != nil }
 	s.maker.dir = dir
@@ -94,6 +97,13 @@ func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *
 		g.before = t.numbers
 	}
 	g.add(r)
+	if r.Event.Kind == event.KindEdgeRequest {
+		if g.edges++; g.edges == 1 && len(g.entries) == 0 && g.heapAt >= 0 && g.wake < s.dueOf(r) {
+			g.wake = s.dueOf(r) // what it caused cannot close before it
+			heap.Fix(&s.wakes, g.heapAt)
+			return
+		}
+	}
 	s.schedule(g, now, s.dueOf(r))
 }
 
@@ -101,7 +111,7 @@ func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *
 func (s *Stitcher) Link(rep correlate.Key, l correlate.Link, now event.Time) {
 	g := s.group(rep)
 	g.links = append(g.links, l)
-	g.changed = true
+	g.news = true
 	s.schedule(g, now, now.Add(s.cfg.Silence))
 }
 
@@ -160,6 +170,9 @@ func (s *Stitcher) dueOf(r correlate.Row) event.Time {
 // schedule makes sure that the group is looked at by at.
 func (s *Stitcher) schedule(g *group, now, at event.Time) {
 	at = max(at, now)
+	if step := event.Time(crowdStep); g.crowded() && at < event.Never-step {
+		at += step - at%step // many requests close in one go
+	}
 	if at >= g.wake {
 		return
 	}
@@ -170,6 +183,10 @@ func (s *Stitcher) schedule(g *group, now, at event.Time) {
 		heap.Fix(&s.wakes, g.heapAt)
 	}
 }
+
+// crowdStep is the grid on which a trace id that serves many requests is looked
+// at: each look costs what all of them in flight have.
+const crowdStep = 10 * time.Second
 
 func (s *Stitcher) drop(g *group) {
 	delete(s.groups, g.rep)
