@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -29,8 +31,8 @@ func newGet() *cobra.Command {
 		Short:   "Draw one timeline of a result",
 		Long: `Draw one timeline as a waterfall, with how each of its steps was joined.
 
-ID is a timeline's id, any prefix of it that no other timeline has, or the short
-form that is printed ("4bf92f35-2"). FILE is what 'sennit replay -o json' wrote.`,
+ID is a timeline's id, any prefix of it that no other trace has, or the short form
+that is printed ("4bf92f35", "4bf92f35-2" for a further request of that trace). FILE is what 'sennit replay -o json' wrote.`,
 		Example: `  # The waterfall of one request
   sennit get 4bf92f35 --in timelines.jsonl
 
@@ -92,42 +94,47 @@ func openInput(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// find returns the last line of the timeline that typed names. An id that is
-// typed in full is taken, whatever other ids begin with it.
+// find returns the last line of the timeline that typed names. Typed in full, or
+// as the beginning of one trace id, it is the first request of that trace,
+// however many others ("…-2") there are.
 func find(r io.Reader, typed string) ([]byte, error) {
-	var line []byte
-	var matches []string
-	exact := false
+	matches := map[string][]byte{} // id → its last line
 	in := bufio.NewReaderSize(r, 1<<20)
 	for n := 1; ; n++ {
 		raw, err := in.ReadBytes('\n')
-		if id, ok := idOf(raw); ok && render.MatchesID(id, typed) {
-			switch {
-			case id == typed:
-				exact, line = true, raw
-			case !exact:
-				line = raw
-			}
-			if !slices.Contains(matches, id) {
-				matches = append(matches, id)
-			}
-		} else if !ok && len(strings.TrimSpace(string(raw))) > 0 {
-			return nil, fmt.Errorf("line %d is no timeline; --in reads what 'sennit replay -o json' wrote", n)
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read timelines: %w", err)
 		}
+		line := bytes.TrimSpace(raw)
+		if len(line) > 0 {
+			id, ok := idOf(line)
+			if !ok {
+				return nil, fmt.Errorf("line %d is no timeline; --in reads what 'sennit replay -o json' wrote", n)
+			}
+			if render.MatchesID(id, typed) {
+				matches[id] = line
+			}
+		}
+		if err != nil {
+			break
+		}
 	}
+	ids := slices.Sorted(maps.Keys(matches))
 	switch {
-	case len(matches) == 0:
+	case len(ids) == 0:
 		return nil, fmt.Errorf("no timeline begins with %q", typed)
-	case len(matches) > 1 && !exact:
-		return nil, fmt.Errorf("%q is the beginning of %d timelines: %s", typed, len(matches), someOf(matches))
+	case matches[typed] != nil:
+		return matches[typed], nil
+	case len(ids) > 1 && !sameTrace(ids):
+		return nil, fmt.Errorf("%q is the beginning of %d timelines: %s", typed, len(ids), someOf(ids))
 	}
-	return []byte(strings.TrimRight(string(line), "\r\n")), nil
+	return matches[ids[0]], nil
+}
+
+// sameTrace reports whether sorted ids are the requests of one trace, with its
+// first one among them.
+func sameTrace(ids []string) bool {
+	return !slices.ContainsFunc(ids[1:], func(id string) bool { return !strings.HasPrefix(id, ids[0]+"-") })
 }
 
 // idOf reads the id of a timeline, which is the first member of its object.
