@@ -112,6 +112,9 @@ func (h *Hub) match(o Offer, now event.Time, answers []Answer) []Answer {
 		if other.offer.Server == o.Server || other.offer.Tuple != o.Tuple.Reverse() {
 			continue
 		}
+		if o.Method == correlate.TraceContext && other.offer.Method == correlate.TraceContext && o.Key != other.offer.Key {
+			continue // both saw the wire, and not the same one
+		}
 		apart := max(other.offer.Start, o.Start).Sub(min(other.offer.End, o.End))
 		if apart <= least {
 			best, least = i, apart

@@ -121,28 +121,43 @@ func (s *socket) claimFor(x *exchange) *claim {
 }
 
 // agree reports whether exchange and span can be two views of one call, and
-// for how long they ran together. The wire names the caller's span, which the
-// server's span has as its parent: then they are one. Without it, one request
-// at a time goes over an HTTP/1 connection, so whoever ran at the same time is
-// meant; on HTTP/2 nothing tells.
+// for how long they ran together.
+//
+// A server's span has the wire's span as its parent, a client's span is the
+// wire's: then they are one, and if they contradict the wire they are not. A
+// wire without context says nothing, nor does a new root on a server that took
+// no context over. Then the times decide, since one request at a time goes over
+// an HTTP/1 connection: the span began while its exchange was under way. On
+// HTTP/2 nothing tells.
 func agree(x *exchange, c *claim) (time.Duration, bool) {
-	over := min(x.e.Time, c.e.Time).Sub(max(x.p.Start, c.p.Start))
-	if over < -slack {
+	server := c.method == correlate.SpanPeer
+	if x.p.Role != event.RoleUnknown && x.server() != server {
 		return 0, false
 	}
-	if wire := x.p.Trace; c.method == correlate.SpanPeer && wire.TraceID == c.p.TraceID && !wire.SpanID.IsZero() {
-		return over + time.Hour, wire.SpanID == c.p.ParentID
-	}
-	if c.method == correlate.SpanSocket {
-		if wire := x.p.Trace; wire.TraceID == c.p.TraceID && !wire.SpanID.IsZero() {
-			return over + time.Hour, wire.SpanID == c.p.SpanID
+	over := min(x.e.Time, c.e.Time).Sub(max(x.p.Start, c.p.Start))
+	if wire := x.p.Trace; !wire.TraceID.IsZero() {
+		caller := c.p.ParentID
+		if !server {
+			caller = c.p.SpanID
+		}
+		switch {
+		case server && caller.IsZero(): // a new root
+		case wire.TraceID != c.p.TraceID || !wire.SpanID.IsZero() && wire.SpanID != caller:
+			return 0, false
+		case !wire.SpanID.IsZero():
+			return over + time.Hour, over > -slack
 		}
 	}
-	if (x.p.Role == event.RoleServer) != (c.method == correlate.SpanPeer) {
-		return 0, false
+	began := c.p.Start >= x.p.Start.Add(-tick) && c.p.Start <= x.e.Time
+	if !server {
+		began = c.p.Start <= x.p.Start.Add(tick) && x.p.Start <= c.e.Time
 	}
-	return over, x.p.Ordinal != 0
+	return over, began && x.p.Ordinal != 0
 }
+
+// tick is the precision to which a process's clock and the kernel's, put on
+// the wall clock, agree on one node.
+const tick = time.Millisecond
 
 // claimed joins an exchange and the span that claims it.
 func (n *Node) claimed(x *exchange, c *claim) {

@@ -69,20 +69,25 @@ func (f *forest) parentOf(n int32) int32 {
 	return none
 }
 
-// exchangeOn finds the step of an exchange that used the connection at the
-// event's time.
+// exchangeOn finds the one exchange that was under way on the connection at the
+// event's time, of those of this group. On a connection that is kept alive the
+// next one may be another request's, so there is no slack.
 func (f *forest) exchangeOn(c event.SocketCookie, e *event.Event) int32 {
+	found := none
 	for n := range f.nodes {
 		nd := &f.nodes[n]
 		if nd.exchange == nil || nd.exchange.Cookie != c || nd.fold != none {
 			continue
 		}
-		seen := f.rows[nd.seen].Event
-		if seen.Node == e.Node && nd.exchange.Start <= e.Time && e.Time <= seen.Time.Add(time.Second) {
-			return int32(n)
+		if seen := f.rows[nd.seen].Event; seen.Node != e.Node || e.Time < nd.exchange.Start || seen.Time < e.Time {
+			continue
 		}
+		if found != none {
+			return none
+		}
+		found = int32(n)
 	}
-	return none
+	return found
 }
 
 // adopt puts roots below the edge request that caused them: the balancer's span

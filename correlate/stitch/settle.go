@@ -158,9 +158,11 @@ func (f *forest) contains(n int32, id event.ID) bool {
 	return false
 }
 
-// adoptStrays finds the request of what has no parent and is none itself: the
-// only one there is, else the only one that was under way. Where none is, the
-// evidence makes one without a root.
+// adoptStrays finds the request of what has no parent and is none itself. The
+// trace id names it if it has one request, and that was under way; each build
+// asks anew, so a second request that comes to light takes the answer back.
+// Among several, time alone is no proof: then it is in doubt. Where there is no
+// request at all, the evidence makes one without a root.
 func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
 	f := s.forest
 	var whole []int
@@ -205,17 +207,15 @@ func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
 				}
 			}
 		}
-		candidates := whole
-		switch {
-		case len(whole) == 1:
-		case len(during) > 0:
-			candidates = during
-		case len(before) > 0:
-			candidates = before
-		}
-		if len(candidates) == 1 {
-			t.into, t.stray = candidates[0], false
+		if len(whole) == 1 && len(during) == 1 {
+			t.into, t.stray = whole[0], false
 			continue
+		}
+		candidates := whole
+		if len(during) > 0 {
+			candidates = during
+		} else if len(before) > 0 {
+			candidates = before
 		}
 		s.doubts = append(s.doubts, doubt{i, slices.Clone(candidates[max(0, len(candidates)-8):])})
 	}

@@ -244,7 +244,7 @@ func (s *Stitcher) retire(g *group, now event.Time) {
 
 // settleFate counts an event that is no part of any entry.
 func (s *Stitcher) settleFate(r *correlate.Row, fate correlate.Fate) {
-	if r.Copy {
+	if r.Copy || r.Counted && fate == correlate.Ambiguous {
 		return
 	}
 	s.out.Fates[fate]++
