@@ -76,8 +76,8 @@ func (a *numbers) take() uint32 {
 		a.next++
 		return a.lo + a.next - 1
 	}
-	if uint32(len(a.used)) > a.size/2 {
-		a.size *= 2
+	if uint32(len(a.used))+1 > a.size-a.size/8 {
+		a.size += a.size/4 + 4
 	}
 	for {
 		n := a.lo + a.next%a.size

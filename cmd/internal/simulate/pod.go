@@ -80,7 +80,7 @@ func (w *world) addPod(svc *service, n *node) *pod {
 	now := w.s.now
 	p := &pod{
 		svc: svc, node: n, ip: n.ips.take(), created: now,
-		ports: newNumbers(32768, 96, false), pools: map[netip.AddrPort]*pool{}, servers: map[*conn]struct{}{},
+		ports: newNumbers(32768, 24, false), pools: map[netip.AddrPort]*pool{}, servers: map[*conn]struct{}{},
 		goroutines: 1, lookups: map[string]int64{},
 	}
 	const letters = "bcdfghjklmnpqrstvwxz2456789"

@@ -71,7 +71,7 @@ func (w *world) build() {
 	w.cluster = "sim"
 	w.cloud = w.outs.open("cloud.gcp.jsonl", event.SourceGCP, nil)
 	w.k8s = w.outs.open("cluster.k8s.jsonl", event.SourceK8s, nil)
-	w.proxyPorts = newNumbers(1024, 64, false)
+	w.proxyPorts = newNumbers(1024, 24, false)
 	for i := range w.o.Nodes {
 		w.nodes = append(w.nodes, w.addNode(i))
 	}
@@ -106,7 +106,7 @@ func (w *world) addNode(i int) *node {
 	n := &node{
 		w: w, name: fmt.Sprintf("gke-sim-pool-1-%04x", 0xa1b2+i*7), ip: netip.AddrFrom4([4]byte{10, 128, 0, byte(10 + i)}),
 		booted: w.s.now - w.rng.between(2*24*3600*s1, 40*24*3600*s1), socketLB: i%2 == 0,
-		pids: newNumbers(2000, 192, false), socks: newNumbers(0, 0, true), cookie: 4096, cgroups: 9000 + uint64(i)*100000,
+		pids: newNumbers(2000, 48, false), socks: newNumbers(0, 0, true), cookie: 4096, cgroups: 9000 + uint64(i)*100000,
 		netns: uint32(i) * 1000,
 	}
 	n.hubbleName = w.cluster + "/" + n.name

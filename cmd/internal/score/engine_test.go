@@ -1,0 +1,113 @@
+package score
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/sennit-io/sennit/cmd/internal/simulate"
+	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/ingest/replay"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// collected keeps the last revision of each timeline.
+type collected map[string]*timeline.Timeline
+
+func (c collected) Timeline(t *timeline.Timeline) { c[t.ID] = t }
+func (collected) Unmatched(*shard.Unmatched)      {}
+
+// scoreEngine runs the engine, whole or broken, over a simulated cluster.
+func scoreEngine(t *testing.T, dir string, broken bind.Ablation) *Report {
+	t.Helper()
+	out := collected{}
+	cfg := shard.DefaultConfig()
+	cfg.Ablate = broken
+	eng := shard.New(cfg, out)
+	_, err := replay.Run(context.Background(), replay.Options{Paths: []string{dir}}, func(b *event.Batch, now event.Time) error {
+		eng.Push(b, now)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eng.Close()
+	ids := make([]string, 0, len(out))
+	for id := range out {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	var lines bytes.Buffer
+	for _, id := range ids {
+		lines.Write(append(out[id].AppendJSON(nil), '\n'))
+	}
+	truth, err := os.Open(filepath.Join(dir, "truth.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer truth.Close()
+	r, err := Run(truth, &lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestBrokenEngines: the scorer is worth something. Engines broken on purpose,
+// one rule each, lose at least five points of the figure that the rule is for,
+// in a world where it matters.
+func TestBrokenEngines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: -short, and this runs eight engines")
+	}
+	recall := func(method string) func(*Report) float64 {
+		return func(r *Report) float64 { return r.ByMethod[method].Recall }
+	}
+	for _, world := range []struct {
+		trace   simulate.TraceContext
+		engines []brokenEngine
+	}{
+		{simulate.TraceAll, []brokenEngine{
+			{"sock addresses never expire", bind.Ablation{NoSockExpiry: true}, recall(timeline.SockAddress)},
+			{"no dedupe", bind.Ablation{NoDedupe: true}, func(r *Report) float64 { return r.Exact.Recall }},
+			{"trace = request", bind.Ablation{TraceIsRequest: true}, func(r *Report) float64 { return r.Exact.Precision }},
+		}},
+		{simulate.TraceMixed, []brokenEngine{{"no intervals", bind.Ablation{NoIntervals: true}, recall(timeline.ExecLineage)}}},
+		{simulate.TraceNone, []brokenEngine{
+			// What the nearest span claims is wrong, or contradicts what else is known.
+			{"nearest span", bind.Ablation{NearestSpan: true}, func(r *Report) float64 { return 1 - r.MisStitch - r.Ambiguous }},
+		}},
+	} {
+		dir := t.TempDir()
+		_, err := simulate.Run(context.Background(), simulate.Options{
+			Requests: 600, Concurrency: 64, TraceContext: world.trace, Noise: 0.5, Rogue: 0.1, Duplicate: 0.1, Seed: 1,
+		}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := scoreEngine(t, dir, bind.Ablation{})
+		t.Logf("%s, whole: exact precision %v, recall %v, mis-stitched %v", world.trace, whole.Exact.Precision, whole.Exact.Recall, whole.MisStitch)
+		if whole.Exact.Precision < 1 || whole.Exact.Recall < 1 || whole.MisStitch > 0 {
+			t.Errorf("%s: the whole engine joins wrongly, or less than is possible: %+v, mis-stitched %v", world.trace, whole.Exact, whole.MisStitch)
+		}
+		for _, e := range world.engines {
+			got, want := e.figure(scoreEngine(t, dir, e.broken)), e.figure(whole)
+			t.Logf("%s, %s: %v, whole %v", world.trace, e.name, got, want)
+			if got > want-0.05 {
+				t.Errorf("%s: an engine with %q scores %v, the whole one %v", world.trace, e.name, got, want)
+			}
+		}
+	}
+}
+
+// brokenEngine is an engine without one rule, and the figure that shows it.
+type brokenEngine struct {
+	name   string
+	broken bind.Ablation
+	figure func(*Report) float64
+}
