@@ -186,12 +186,11 @@ func (a *attributes) workload(w *event.Workload) {
 	a.str(k8sContainer, w.Container)
 }
 
-// take moves the attributes to the end of list, sorted, and returns them.
-func (a *attributes) take(list *timeline.Attributes) timeline.Attributes {
-	from := len(*list)
+// take moves the attributes, sorted, to the end of list.
+func (a *attributes) take(list timeline.Attributes) timeline.Attributes {
 	for set := a.set; set != 0; set &= set - 1 {
-		*list = append(*list, a.vals[bits.TrailingZeros64(set)])
+		list = append(list, a.vals[bits.TrailingZeros64(set)])
 	}
 	a.set = 0
-	return (*list)[from:len(*list):len(*list)]
+	return list
 }

@@ -75,6 +75,17 @@ func (g *group) add(r correlate.Row) {
 	g.news = true
 }
 
+// reset empties a forgotten group for reuse, keeping its lists' room. The keys
+// were handed out.
+func (g *group) reset() {
+	rows := g.active
+	if len(g.entries) > 0 && cap(g.entries[0].rows) > cap(rows) {
+		rows = g.entries[0].rows
+	}
+	clear(rows[:cap(rows)])
+	*g = group{active: rows[:0], links: g.links[:0], entries: g.entries[:0]}
+}
+
 // absorb takes over the rows and entries of another group.
 func (g *group) absorb(o *group) {
 	for _, k := range o.keys {

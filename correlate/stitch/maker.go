@@ -24,7 +24,8 @@ type maker struct {
 	text   text
 	words  []string
 	events []string
-	attrs  timeline.Attributes
+	attrs  timeline.Attributes // scratch, as is ends: where each step's attributes end
+	ends   []int
 }
 
 // make assembles the timeline of an entry from its nodes.
@@ -61,9 +62,15 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Tim
 	m.claims = slices.ContainsFunc(m.order, func(n int32) bool { return f.nodes[n].span != nil })
 	t.Steps = make([]timeline.Step, 0, len(m.order))
 	agents := m.agentsOf(f)
+	m.attrs, m.ends = m.attrs[:0], m.ends[:0]
 	for _, n := range m.order {
 		t.Steps = append(t.Steps, m.step(f, n, root, agents))
+		m.ends = append(m.ends, len(m.attrs))
 		m.sum(f, n, t, agents)
+	}
+	attrs, from := slices.Clone(m.attrs), 0
+	for i, end := range m.ends {
+		t.Steps[i].Attributes, from = attrs[from:end:end], end
 	}
 	m.describe(f, root, t)
 	m.rootless(e, f, t)
@@ -149,7 +156,7 @@ func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
 	}
 	a := &m.fields
 	m.fill(f, n, &st, a, agents)
-	st.Attributes = a.take(&m.attrs)
+	m.attrs = a.take(m.attrs)
 	if st.Status == timeline.OK && m.claims && unclaimed(f, n) {
 		st.Status = timeline.Unclaimed
 	}
@@ -204,11 +211,9 @@ func (m *maker) slabs(f *forest) {
 			rows++
 		}
 	}
-	m.text.buf = nil
 	m.fields.text = &m.text
 	m.events = make([]string, 0, rows)
 	m.words = make([]string, 0, len(m.order))
-	m.attrs = make(timeline.Attributes, 0, 13*len(m.order))
 }
 
 // skew estimates how far the clock of a served exchange's node is ahead of its
@@ -480,11 +485,12 @@ func (m *maker) fromEdge(t *timeline.Timeline) bool {
 	return false
 }
 
-// relate names the other requests of the same trace id; where their clients
+// relate names the other requests of the same trace id, the newest 64; where their clients
 // differ, somebody used a trace id that was not his.
 func (m *maker) relate(g *group, e *entry, t *timeline.Timeline) {
 	e.client = t.Request.Client
-	for _, o := range g.entries {
+	for i := len(g.entries) - 1; i >= 0 && len(t.Related) < MaxTraceIDs; i-- {
+		o := g.entries[i]
 		if o == e || o.id == "" || o.id == e.id {
 			continue
 		}

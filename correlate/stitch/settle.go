@@ -290,6 +290,9 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 		e.rows = e.rows[:0]
 	}
 	g.active = g.active[:0]
+	if len(trees) > 0 && len(g.entries) == 1 && cap(g.entries[0].rows) < len(rows) {
+		g.entries[0].rows = make([]correlate.Row, 0, len(rows))
+	}
 	for i := range rows {
 		t := s.treeOf[f.top(f.of[i])]
 		if into := trees[t].into; into >= 0 {

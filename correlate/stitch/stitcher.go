@@ -25,6 +25,7 @@ type Stitcher struct {
 	graves fifoKeys
 	forest *forest
 	maker  maker
+	free   []*group        // forgotten ones, for reuse
 	rows   []correlate.Row // scratch of settle, as are the next ones
 	links  []correlate.Link
 	pooled []*entry
@@ -143,7 +144,13 @@ func (s *Stitcher) Absorb(rep correlate.Key, moved *Group, now event.Time) {
 func (s *Stitcher) group(rep correlate.Key) *group {
 	g := s.groups[rep]
 	if g == nil {
-		g = &group{rep: rep, wake: event.Never, heapAt: -1}
+		if n := len(s.free); n > 0 {
+			g, s.free = s.free[n-1], s.free[:n-1]
+			g.reset()
+		} else {
+			g = &group{active: make([]correlate.Row, 0, 16), links: make([]correlate.Link, 0, 16)}
+		}
+		g.rep, g.wake, g.heapAt = rep, event.Never, -1
 		s.groups[rep] = g
 	}
 	return g
@@ -240,6 +247,9 @@ func (s *Stitcher) retire(g *group, now event.Time) {
 	}
 	s.out.Gone = append(s.out.Gone, g.keys)
 	s.drop(g)
+	if len(g.entries) <= 1 && cap(g.active) <= 256 && len(s.free) < 4096 {
+		s.free = append(s.free, g)
+	}
 }
 
 // settleFate counts an event that is no part of any entry.
