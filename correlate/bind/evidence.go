@@ -158,18 +158,3 @@ func methodOf(e *event.Event) correlate.Method {
 	}
 	return correlate.SocketCookie
 }
-
-// decideHTTPFlow gives a message the proxy saw to the trace it carries, else
-// to its connection.
-func (n *Node) decideHTTPFlow(d decision, p *event.HTTPFlow) {
-	s := n.sockets.byTuple(p.Tuple, d.e.Time, roleOf(p.Egress))
-	if p.Trace.TraceID.IsZero() {
-		n.decideOnSocket(d, s, correlate.FiveTuple)
-		return
-	}
-	r := correlate.Row{Key: correlate.TraceKey(p.Trace.TraceID), Event: d.e, Method: correlate.TraceContext, Late: d.late}
-	if s != nil {
-		r.Conn = s.conn
-	}
-	n.row(r)
-}

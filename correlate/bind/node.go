@@ -22,7 +22,8 @@ type Node struct {
 	routines  map[routine][]*exchange
 	responses map[string]*response
 	agents    map[string]bool // workloads that have agent spans
-	spans     []*event.Event  // only for Ablation.NearestSpan
+	messages  map[message]*asked
+	spans     []*event.Event // only for Ablation.NearestSpan
 
 	now      event.Time // the position in event time
 	last     event.ID   // of the event before, to see duplicates
@@ -37,6 +38,8 @@ type decision struct {
 	e    *event.Event
 	x    *exchange
 	late bool
+	// request is the message that an HTTP response without a trace answers.
+	request *event.HTTPFlow
 }
 
 // waiting is something that becomes ambient unless it is claimed: a client's
@@ -58,6 +61,7 @@ func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation) *N
 		routines:  make(map[routine][]*exchange),
 		responses: make(map[string]*response),
 		agents:    make(map[string]bool),
+		messages:  make(map[message]*asked),
 	}
 }
 
@@ -138,6 +142,8 @@ func (n *Node) index(e *event.Event, late bool) {
 		n.indexProcess(e, p)
 	case *event.Span:
 		n.indexSpan(e, p)
+	case *event.HTTPFlow:
+		d.request = n.indexMessage(e, p)
 	case *event.Pod, *event.Service, *event.Loss, *event.Clock, *event.PeerTrace, *event.Alias:
 		n.out.Fates[correlate.Control]++
 		return

@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/sennit-io/sennit/correlate"
@@ -224,7 +225,7 @@ func fillEvent(e *event.Event, st *timeline.Step, a *attributes, first bool) {
 		a.peer(p.Tuple.Dst)
 	case *event.SpanLog:
 		st.Layer = timeline.LayerAgent
-		st.Name = "log " + p.Name
+		st.Name = a.text.join("log ", cmp.Or(p.Name, p.Severity, "record"))
 	}
 }
 

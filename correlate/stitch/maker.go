@@ -437,10 +437,10 @@ func (m *maker) complete(f *forest, e *entry, t *timeline.Timeline) {
 	}
 	if !blocked {
 		if m.dir.ExpectsEdge() && m.fromEdge(t) {
-			want("edge", edge)
+			want(string(timeline.LayerEdge), edge)
 		}
-		want("span", claims > 0)
-		want("network", facts > 0)
+		want(string(timeline.LayerAgent), claims > 0) // the workload's own account
+		want(string(timeline.LayerNetwork), facts > 0)
 	}
 	c.Score = round3((expected - float64(len(c.Missing))) / expected)
 	nodes := append(m.nodes[:0], "")

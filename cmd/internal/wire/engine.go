@@ -8,9 +8,11 @@ import (
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
-// newEngine returns an engine that gives what it makes to out.
-func newEngine(shards int, out *output) *shard.Engine {
+// newEngine returns an engine that gives what it makes to out. inOrder says that
+// the events come sorted.
+func newEngine(shards int, inOrder bool, out *output) *shard.Engine {
 	cfg := shard.DefaultConfig()
+	cfg.Window.InOrder = inOrder
 	if cfg.Shards = shards; shards == 0 {
 		cfg.Shards = runtime.GOMAXPROCS(0)
 	}

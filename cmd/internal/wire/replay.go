@@ -69,7 +69,7 @@ func Replay(ctx context.Context, o Options) error {
 		unmatched: newUnmatched(ctx, o.UnmatchedFile != "", sort),
 	}
 	defer out.close()
-	eng := newEngine(o.Shards, out)
+	eng := newEngine(o.Shards, o.Replay.Order == replay.OrderEvent, out)
 	var m *meter
 	if o.Meter {
 		m = newMeter(o.Messages)
