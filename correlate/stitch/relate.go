@@ -51,10 +51,10 @@ func (f *forest) parentOf(n int32) int32 {
 			return f.exchangeOn(r.Conn.Cookie, r.Event)
 		}
 	case nodeProcess:
-		if p, ok := f.spans[r.Span]; ok && !r.Span.IsZero() {
+		if p, ok := f.events[f.causes[r.Event.ID]]; ok { // its parent process, else the span in its environment
 			return p
 		}
-		if p, ok := f.events[f.causes[r.Event.ID]]; ok {
+		if p, ok := f.spans[r.Span]; ok && !r.Span.IsZero() {
 			return p
 		}
 	case nodeLog:

@@ -40,7 +40,11 @@ func (w *world) misbehave(t *task, h *hop) {
 	switch r.rogue {
 	case rogueExec:
 		r.acted = true
-		pr := w.process(h, h.proc, "/bin/sh", `-c "id; cat /var/run/secrets/kubernetes.io/serviceaccount/token"`, nil, nil)
+		env := w.traceEnv(h) // inherited from the agent: the trace is known, the reason is not
+		pr := w.process(h, h.proc, "/bin/sh", `-c "id; cat /var/run/secrets/kubernetes.io/serviceaccount/token"`, env, nil)
+		if env != nil && !pr.lost {
+			pr.fact.linkTrace(timeline.TraceContext, h.trace)
+		}
 		t.sleep(w.rng.between(1*ms, 8*ms))
 		action, signal := "KPROBE_ACTION_POST", ""
 		if w.rng.chance(0.5) { // on this node the policy enforces

@@ -95,13 +95,8 @@ func (w *world) runCommand(t *task, h *hop, ru *run) {
 		}
 		return
 	}
-	var env []string
-	traced := h.pod.svc.environ && !in.span.IsZero() && w.rng.chance(0.7)
-	if traced {
-		b := append([]byte("TRACEPARENT=00-"), appendHex(nil, in.trace[:])...)
-		b = append(appendHex(append(b, '-'), in.span[:]), "-01"...)
-		env = []string{"OTEL_SERVICE_NAME=" + h.pod.svc.name, string(b)}
-	}
+	env := w.traceEnv(in)
+	traced := env != nil
 	rungs := []string{timeline.ToolWindow}
 	if equal {
 		rungs = []string{timeline.ToolCommand, timeline.ToolWindow}
@@ -124,6 +119,17 @@ func (w *world) runCommand(t *task, h *hop, ru *run) {
 	if sp != nil {
 		w.end(sp)
 	}
+}
+
+// traceEnv is the environment of a program that its agent tells the trace, nil
+// if it does not.
+func (w *world) traceEnv(h *hop) []string {
+	if !h.pod.svc.environ || h.span.IsZero() || !w.rng.chance(0.7) {
+		return nil
+	}
+	b := append([]byte("TRACEPARENT=00-"), appendHex(nil, h.trace[:])...)
+	b = append(appendHex(append(b, '-'), h.span[:]), "-01"...)
+	return []string{"OTEL_SERVICE_NAME=" + h.pod.svc.name, string(b)}
 }
 
 // childStep is a program that a tool's program runs, or, without a binary of
