@@ -52,6 +52,7 @@ const resultMemory = 256 << 20
 // are those of replay.Run, of writing, and ErrStrict.
 func Replay(ctx context.Context, o Options) error {
 	began := time.Now()
+	tuneGC()
 	statsFile, err := create(o.StatsFile)
 	if err != nil {
 		return err
