@@ -75,12 +75,13 @@ func finish(out []event.Event, c clock) []event.Event {
 	for i := range out {
 		last = max(last, out[i].Time)
 	}
+	end := last + 1 // after all that it vouches for
 	out = append(out,
 		event.Event{Kind: event.KindClock, Time: event.Time(c.Realtime), Payload: &event.Clock{
 			Of: event.SourceSocket, BootNS: uint64(c.Boottime), Wall: event.Time(c.Realtime),
 		}},
-		event.Event{Kind: event.KindClock, Time: last, Payload: &event.Clock{
-			Of: event.SourceSocket, BootNS: c.boot(last), Wall: last, Watermark: last, Idle: true,
+		event.Event{Kind: event.KindClock, Time: end, Payload: &event.Clock{
+			Of: event.SourceSocket, BootNS: c.boot(end), Wall: end, Watermark: last, Idle: true,
 		}})
 	var hash event.Hasher
 	boot := event.BootID(hash.Reset(event.KindNone).String(Node).Uint(uint64(c.Realtime - c.Boottime)).Sum())
