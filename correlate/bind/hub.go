@@ -40,6 +40,7 @@ type Hub struct {
 	waiting map[meeting][]*end
 	ends    map[event.ID]*end
 	expiry  fifo[*end]
+	order   []int32
 }
 
 type meeting struct {
@@ -64,14 +65,19 @@ func NewHub(cfg window.Config) *Hub {
 
 // Match takes in the offers of one round and appends what is to be told.
 func (h *Hub) Match(offers []Offer, now event.Time, answers []Answer) []Answer {
-	slices.SortFunc(offers, func(a, b Offer) int {
+	h.order = h.order[:0]
+	for i := range offers {
+		h.order = append(h.order, int32(i))
+	}
+	slices.SortFunc(h.order, func(i, j int32) int {
+		a, b := &offers[i], &offers[j]
 		if c := cmp.Compare(a.End, b.End); c != 0 {
 			return c
 		}
 		return slices.Compare(a.ID[:], b.ID[:])
 	})
-	for _, o := range offers {
-		answers = h.match(o, now, answers)
+	for _, i := range h.order {
+		answers = h.match(&offers[i], now, answers)
 	}
 	for at := now; h.expiry.due(&at); at = now {
 		e := h.expiry.pop()
@@ -91,7 +97,7 @@ func (h *Hub) Match(offers []Offer, now event.Time, answers []Answer) []Answer {
 
 func (o *Offer) meeting() meeting { return meeting{o.Tuple.Canonical(), o.Ordinal, o.Stream} }
 
-func (h *Hub) match(o Offer, now event.Time, answers []Answer) []Answer {
+func (h *Hub) match(o *Offer, now event.Time, answers []Answer) []Answer {
 	if e := h.ends[o.ID]; e != nil { // it has learnt its key
 		if e.offer.Key == o.Key {
 			return answers
@@ -102,7 +108,7 @@ func (h *Hub) match(o Offer, now event.Time, answers []Answer) []Answer {
 		}
 		return answers
 	}
-	e := &end{offer: o}
+	e := &end{offer: *o}
 	h.ends[o.ID] = e
 	h.expiry.push(now.Add(h.cfg.AgentHorizon), e)
 	key := o.meeting()

@@ -56,9 +56,12 @@ type Engine struct {
 	hub      *bind.Hub
 	aliases  *stitch.Aliases
 	binds    []*bindShard
+	nodes    map[string]*nodeWork
 	stitches []*stitchShard
-	buckets  map[int64][]*event.Event // quantum → events to come
-	order    []int64                  // the quanta of buckets, sorted
+	buckets  map[int64]*bucket // by quantum
+	bucket   *bucket           // the one being filled, and its quantum
+	filling  int64
+	order    []int64 // the quanta of buckets, sorted
 	late     []*event.Event
 	done     event.Time // every quantum before has been worked
 	live     *live
@@ -72,13 +75,13 @@ type Engine struct {
 
 // bindShard is one worker of bind and the nodes it owns.
 type bindShard struct {
-	nodes  map[string]*nodeWork
 	sorted []*nodeWork // by name
 	out    bind.Out
 }
 
 type nodeWork struct {
 	name   string
+	shard  *bindShard
 	node   *bind.Node
 	events []*event.Event
 }
@@ -94,10 +97,10 @@ func New(cfg Config, out Output) *Engine {
 	cfg.Shards = max(1, cfg.Shards)
 	e := &Engine{
 		cfg: cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
-		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), buckets: make(map[int64][]*event.Event),
+		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), buckets: make(map[int64]*bucket), nodes: make(map[string]*nodeWork),
 	}
 	for range cfg.Shards {
-		e.binds = append(e.binds, &bindShard{nodes: make(map[string]*nodeWork)})
+		e.binds = append(e.binds, &bindShard{})
 		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, cfg.Ablate)})
 	}
 	if cfg.Live {
@@ -127,17 +130,30 @@ func (e *Engine) Push(b *event.Batch, now event.Time) {
 			continue
 		}
 		q := int64(ev.Time / quantum)
-		bucket, ok := e.buckets[q]
-		if !ok {
-			at, _ := slices.BinarySearch(e.order, q)
-			e.order = slices.Insert(e.order, at, q)
+		if e.bucket == nil || q != e.filling { // neighbours in time come together
+			e.bucket, e.filling = e.bucketOf(q), q
 		}
-		e.buckets[q] = append(bucket, ev)
+		e.bucket.events = append(e.bucket.events, ev)
 	}
+	e.bucket = nil
 	e.work(e.tracker.Advance())
 	if e.live != nil {
 		e.live.show(e.out, max(now, e.tracker.Advance()))
 	}
+}
+
+// bucket is the events of one quantum to come.
+type bucket struct{ events []*event.Event }
+
+func (e *Engine) bucketOf(q int64) *bucket {
+	b := e.buckets[q]
+	if b == nil {
+		b = &bucket{}
+		e.buckets[q] = b
+		at, _ := slices.BinarySearch(e.order, q)
+		e.order = slices.Insert(e.order, at, q)
+	}
+	return b
 }
 
 // Close says that nothing more comes: everything settles.
@@ -204,7 +220,7 @@ func (e *Engine) step(start, end event.Time) {
 func (e *Engine) route(start event.Time) {
 	var events []*event.Event
 	if q := int64(start / event.Time(e.cfg.Window.Quantum)); len(e.order) > 0 && e.order[0] == q {
-		events = e.buckets[q]
+		events = e.buckets[q].events
 		delete(e.buckets, q)
 		e.order = e.order[1:]
 	}
@@ -231,11 +247,11 @@ func (e *Engine) route(start event.Time) {
 }
 
 func (e *Engine) nodeWork(name string) *nodeWork {
-	shard := e.binds[hash(name)%uint64(len(e.binds))]
-	w := shard.nodes[name]
+	w := e.nodes[name]
 	if w == nil {
-		w = &nodeWork{name: name, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate)}
-		shard.nodes[name] = w
+		shard := e.binds[hash(name)%uint64(len(e.binds))]
+		w = &nodeWork{name: name, shard: shard, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate)}
+		e.nodes[name] = w
 		shard.sorted = append(shard.sorted, w)
 		slices.SortFunc(shard.sorted, func(a, b *nodeWork) int { return strings.Compare(a.name, b.name) })
 	}
@@ -271,9 +287,8 @@ func (e *Engine) exchange(end event.Time) {
 			return
 		}
 		for _, a := range e.answers {
-			b := e.binds[hash(a.Node)%uint64(len(e.binds))]
-			if w := b.nodes[a.Node]; w != nil {
-				w.node.Answer(a, end-1, &b.out)
+			if w := e.nodes[a.Node]; w != nil {
+				w.node.Answer(a, end-1, &w.shard.out)
 			}
 		}
 	}

@@ -14,6 +14,9 @@ func NewAliases() *Aliases { return &Aliases{parent: make(map[correlate.Key]corr
 
 // Find returns the representative of a key.
 func (a *Aliases) Find(k correlate.Key) correlate.Key {
+	if len(a.parent) == 0 {
+		return k
+	}
 	p, ok := a.parent[k]
 	if !ok {
 		return k

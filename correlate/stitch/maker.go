@@ -19,6 +19,7 @@ type maker struct {
 	order  []int32  // the nodes in the order of the steps
 	ids    []string // node → step id
 	nodes  []string
+	agents []string // node → its agent
 	fields attributes
 	// What the steps of one timeline share.
 	text   text
@@ -39,8 +40,14 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Tim
 	m.order = append(m.order[:0], nodes...)
 	slices.SortFunc(m.order, func(a, b int32) int {
 		x, y := &f.nodes[a], &f.nodes[b]
-		i, j := f.rows[x.first].Event.ID, f.rows[y.first].Event.ID
-		return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(y.end, x.end), slices.Compare(i[:], j[:]))
+		if c := cmp.Compare(x.start, y.start); c != 0 {
+			return c
+		}
+		if c := cmp.Compare(y.end, x.end); c != 0 {
+			return c
+		}
+		i, j := &f.rows[x.first].Event.ID, &f.rows[y.first].Event.ID
+		return slices.Compare(i[:], j[:])
 	})
 	if over := len(m.order) - MaxSteps; over > 0 {
 		t.Truncated = uint32(over)
@@ -238,7 +245,9 @@ func (m *maker) skew(f *forest, n int32) time.Duration {
 // agentsOf finds the agent of every node: that of the nearest agent span above
 // it, since model and tool spans seldom name theirs.
 func (m *maker) agentsOf(f *forest) []string {
-	names := make([]string, len(f.nodes))
+	names := slices.Grow(m.agents[:0], len(f.nodes))[:len(f.nodes)]
+	clear(names)
+	m.agents = names
 	var find func(n int32, depth int) string
 	find = func(n int32, depth int) string {
 		if n == none || depth > len(f.nodes) {

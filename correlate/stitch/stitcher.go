@@ -285,6 +285,7 @@ func (w *wakes) Push(x any) {
 	g.heapAt = len(*w)
 	*w = append(*w, g)
 }
+
 func (w *wakes) Pop() any {
 	old := *w
 	g := old[len(old)-1]
