@@ -3,12 +3,14 @@ package shard_test
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/enginetest"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -50,7 +52,9 @@ func (r *recorder) Timeline(t *timeline.Timeline) {
 
 func (r *recorder) Unmatched(u *shard.Unmatched) {
 	r.unmatched = append(r.unmatched, *u)
-	r.gone[u.Event.ID]++
+	if u.Fate != correlate.Duplicate { // those are there once more
+		r.gone[u.Event.ID]++
+	}
 }
 
 // canonical returns what `sennit replay -o json` prints: the last revision of
@@ -106,11 +110,13 @@ func (r *recorder) settled(t testing.TB) {
 	}
 	for _, tl := range r.canonical() {
 		for _, s := range tl.Steps {
-			for _, id := range s.EventIDs {
-				for _, u := range r.unmatched {
-					if u.Event.ID.String() == id && u.Fate.String() != "duplicate" {
-						t.Errorf("event %s is in a step and %s", id, u.Fate)
-					}
+			for _, hex := range s.EventIDs {
+				var id event.ID
+				if err := id.UnmarshalText([]byte(hex)); err != nil {
+					t.Error(err)
+				}
+				if r.gone[id] != 0 {
+					t.Errorf("event %s is in a step and unmatched", id)
 				}
 			}
 		}
@@ -140,4 +146,21 @@ func counters(s shard.Stats) string {
 		fmt.Fprintf(&b, " %s=%d", m, s.Joins[m])
 	}
 	return b.String() + "\n"
+}
+
+func nodeIs(node string) func(timeline.Step) bool {
+	return func(s timeline.Step) bool { return s.Node == node }
+}
+
+func podIs(namespace string) func(timeline.Step) bool {
+	return func(s timeline.Step) bool {
+		a, _ := s.Attributes.Get("k8s.namespace.name")
+		return a.Str == namespace
+	}
+}
+
+// hasName reports whether a trace id was made from a name that begins so.
+func hasName(id, name string) bool {
+	raw, err := hex.DecodeString(id)
+	return err == nil && strings.HasPrefix(string(raw), name)
 }

@@ -2,7 +2,7 @@ package stitch
 
 import (
 	"cmp"
-	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"strconv"
 	"time"
@@ -421,9 +421,12 @@ func (s *Stitcher) name(g *group, e *entry, trees []tree, i int32) {
 			continue
 		}
 		for j := nd.first; j != none; j = f.next[j] {
-			r, key := rankRow(&f.rows[j]), f.rows[j].Key
-			start := startOf(f.rows[j].Event)
-			if c := cmp.Or(cmp.Compare(r, bestRank), cmp.Compare(start, bestStart), key.Compare(best)); c < 0 {
+			r := rankRow(&f.rows[j])
+			if r > bestRank {
+				continue
+			}
+			key, start := f.rows[j].Key, startOf(f.rows[j].Event)
+			if r < bestRank || start < bestStart || start == bestStart && key.Compare(best) < 0 {
 				best, bestRank, bestStart = key, r, start
 			}
 		}
@@ -510,7 +513,7 @@ func (s *Stitcher) prune(g *group, now event.Time) {
 	oldest := now.Add(-s.cfg.Retention)
 	for i := 0; i < len(g.entries); {
 		e := g.entries[i]
-		if e.closed > oldest || len(g.entries) == 1 {
+		if e.closed > oldest || len(g.entries) == 1 || e.unsettled() {
 			i++
 			continue
 		}
@@ -561,28 +564,25 @@ func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
 		}
 		return
 	}
-	if retire <= now && g.wake == event.Never {
+	switch {
+	case retire > now:
+		s.schedule(g, now+1, retire)
+	case g.wake == event.Never:
 		s.retire(g, now)
-		return
-	}
-	s.schedule(g, now+1, max(retire, now+1))
+	} // else another request is in flight: it goes when that one does
 }
 
-// printOf sums up what a timeline says, to see whether a revision is one.
+// printOf sums up what a timeline says, to see whether a revision is one. It
+// means nothing to another process.
 func printOf(t *timeline.Timeline) uint64 {
-	h := uint64(14695981039346656037)
-	mix := func(s string) {
-		for i := 0; i < len(s); i++ {
-			h = (h ^ uint64(s[i])) * 1099511628211
-		}
-		h *= 1099511628211
-	}
+	h := uint64(len(t.Completeness.Gaps))<<32 | uint64(len(t.Alerts))
+	mix := func(s string) { h = (h^maphash.String(printSeed, s))*0x9e3779b97f4a7c15 + 1 }
 	mix(t.ID)
 	for _, r := range t.Related {
 		mix(r)
 	}
-	var n [8]byte
-	for _, st := range t.Steps {
+	for i := range t.Steps {
+		st := &t.Steps[i]
 		mix(st.ID)
 		mix(st.ParentID)
 		mix(string(st.Status))
@@ -594,9 +594,9 @@ func printOf(t *timeline.Timeline) uint64 {
 	for _, a := range t.Ambiguous {
 		mix(a.EventID)
 	}
-	binary.LittleEndian.PutUint64(n[:], uint64(len(t.Completeness.Gaps))<<32|uint64(len(t.Alerts)))
-	mix(string(n[:]))
 	return h
 }
+
+var printSeed = maphash.MakeSeed()
 
 func round3(v float64) float64 { return float64(int64(v*1000+0.5)) / 1000 }
