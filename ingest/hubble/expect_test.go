@@ -219,8 +219,15 @@ func (x expectation) flow() *event.Flow {
 			set  bool
 			name string
 		}{
-			{tf.FIN, "FIN"}, {tf.SYN, "SYN"}, {tf.RST, "RST"}, {tf.PSH, "PSH"}, {tf.ACK, "ACK"},
-			{tf.URG, "URG"}, {tf.ECE, "ECE"}, {tf.CWR, "CWR"}, {tf.NS, "NS"},
+			{tf.FIN, "FIN"},
+			{tf.SYN, "SYN"},
+			{tf.RST, "RST"},
+			{tf.PSH, "PSH"},
+			{tf.ACK, "ACK"},
+			{tf.URG, "URG"},
+			{tf.ECE, "ECE"},
+			{tf.CWR, "CWR"},
+			{tf.NS, "NS"},
 		} {
 			if bit.set {
 				on = append(on, bit.name)

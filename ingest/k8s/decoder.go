@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"errors"
 	"bytes"
 	"fmt"
 	"net/netip"
@@ -173,7 +174,7 @@ func (d *Decoder) decodeObject(text []byte, f frame, b *event.Batch) (ingest.Tal
 	switch err := d.read(read, b); {
 	case err == nil:
 		return ingest.Tally{In: 1}, nil
-	case err == errNoService:
+	case errors.Is(err, errNoService):
 		return ingest.Tally{In: 1, UnknownType: 1}, err
 	default:
 		return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Kubernetes %s: %w", redact.Cut(string(f.kind), 64), err)

@@ -125,8 +125,10 @@ func TestService(t *testing.T) {
 	f(strings.NewReplacer(`"clusterIP":"10.30.0.9"`, `"clusterIP":"None"`, `["10.30.0.9","fd00::9"]`, `["None"]`).Replace(serviceJSON), headless)
 
 	ap := netip.MustParseAddrPort
-	slice := event.Service{Namespace: "agents", Name: "invoice", ValidFrom: at(t, "05:00:00"),
-		Endpoints: []netip.AddrPort{ap("10.20.0.7:8080"), ap("10.20.0.7:8443"), ap("10.20.0.8:8080"), ap("10.20.0.8:8443")}}
+	slice := event.Service{
+		Namespace: "agents", Name: "invoice", ValidFrom: at(t, "05:00:00"),
+		Endpoints: []netip.AddrPort{ap("10.20.0.7:8080"), ap("10.20.0.7:8443"), ap("10.20.0.8:8080"), ap("10.20.0.8:8443")},
+	}
 	f(sliceJSON, slice)
 	f(strings.Replace(sliceJSON, `"labels":{"kubernetes.io/service-name":"invoice"}`, `"ownerReferences":[{"kind":"Service","name":"invoice"}]`, 1), slice)
 	slice.ValidFrom = at(t, "06:00:10")
@@ -225,8 +227,10 @@ func TestOwners(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{podJSON, serviceJSON, sliceJSON, `{"type":"DELETED","time":"2026-11-23T06:40:00Z","object":` + podJSON + `}`,
-		`{"kind":"PodList","items":[` + podJSON + `,{}]}`, `{"kind":"List","items":[null,1,"a",[]]}`, `null`, `{"kind":"L\u0069st","items":[]}`} {
+	for _, s := range []string{
+		podJSON, serviceJSON, sliceJSON, `{"type":"DELETED","time":"2026-11-23T06:40:00Z","object":` + podJSON + `}`,
+		`{"kind":"PodList","items":[` + podJSON + `,{}]}`, `{"kind":"List","items":[null,1,"a",[]]}`, `null`, `{"kind":"L\u0069st","items":[]}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

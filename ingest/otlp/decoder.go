@@ -1,7 +1,6 @@
 package otlp
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -243,5 +242,3 @@ func severity(n int64) string {
 	}
 	return "fatal"
 }
-
-var errNotObject = errors.New("not a JSON object")

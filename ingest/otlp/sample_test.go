@@ -105,7 +105,8 @@ func oddRequest() *trace.TracesData {
 	return &trace.TracesData{ResourceSpans: []*trace.ResourceSpans{
 		{},
 		{ScopeSpans: []*trace.ScopeSpans{{}, {Spans: []*trace.Span{
-			times(&trace.Span{SpanId: id(8, 1), Name: "ä \"quoted\" \\ \t\n", Status: &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: "secret"},
+			times(&trace.Span{
+				SpanId: id(8, 1), Name: "ä \"quoted\" \\ \t\n", Status: &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: "secret"},
 				Kind: trace.Span_SPAN_KIND_CLIENT,
 				Events: []*trace.Span_Event{
 					{Name: "other", Attributes: []*common.KeyValue{text("k", "v")}},
@@ -117,8 +118,11 @@ func oddRequest() *trace.TracesData {
 					{Key: "http.status_code", Value: &common.AnyValue{Value: &common.AnyValue_DoubleValue{DoubleValue: 204}}},
 					{Key: "server.port", Value: &common.AnyValue{Value: &common.AnyValue_DoubleValue{DoubleValue: 1.5}}},
 					{Key: "net.peer.name", Value: &common.AnyValue{Value: &common.AnyValue_BoolValue{BoolValue: true}}},
-					{Key: "client.address"}, {}, text("net.peer.ip", "::ffff:10.0.0.1"), text("net.peer.port", "443"),
-				}}),
+					{Key: "client.address"},
+					{},
+					text("net.peer.ip", "::ffff:10.0.0.1"), text("net.peer.port", "443"),
+				},
+			}),
 			times(&trace.Span{SpanId: id(8, 2), Name: "execute_tool shell", Attributes: []*common.KeyValue{
 				text("gen_ai.operation.name", "execute_tool"), text("gen_ai.tool.name", "shell"),
 				{Key: "gen_ai.tool.call.arguments", Value: anyMap(
@@ -142,8 +146,10 @@ func sampleLogs() *logspb.LogsData {
 		ScopeLogs: []*logspb.ScopeLogs{{Scope: &common.InstrumentationScope{Name: adkScope}, LogRecords: []*logspb.LogRecord{
 			{ObservedTimeUnixNano: 10, TraceId: id(16, 1), SpanId: id(8, 1), EventName: "gen_ai.choice", Body: anyMap(text("content", "hi"))},
 			{ObservedTimeUnixNano: 10, TraceId: id(16, 1), SpanId: id(8, 1), EventName: "gen_ai.choice", Body: anyMap(text("content", "ho"))},
-			{TimeUnixNano: 9, ObservedTimeUnixNano: 10, SeverityNumber: logspb.SeverityNumber_SEVERITY_NUMBER_WARN2, SeverityText: "W",
-				Attributes: []*common.KeyValue{text("event.name", "e"), whole("n", -3), {Key: "f", Value: anyList(anyText("x"))}}},
+			{
+				TimeUnixNano: 9, ObservedTimeUnixNano: 10, SeverityNumber: logspb.SeverityNumber_SEVERITY_NUMBER_WARN2, SeverityText: "W",
+				Attributes: []*common.KeyValue{text("event.name", "e"), whole("n", -3), {Key: "f", Value: anyList(anyText("x"))}},
+			},
 			{TimeUnixNano: 9, SeverityText: "Notice", Body: anyText("plain"), Attributes: []*common.KeyValue{text("a", "b")}},
 			{TimeUnixNano: 9},
 			{},

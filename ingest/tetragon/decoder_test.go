@@ -51,8 +51,10 @@ func TestExec(t *testing.T) {
 		Parent:  event.ProcessRef{PID: 52600, StartNS: 2469829886142 + 52600000},
 		TID:     52699, UID: 10001, Binary: "/usr/bin/curl", CWD: "/srv/agent",
 		Container: "551e161c47d8ff0eb665438a7bcd5b4e3ef5a297282b40a92b7c77d6bd168eb3",
-		Workload: event.Workload{Namespace: "agents", Pod: "invoice-agent-5d4f8c7b9-x2x7q", PodUID: "7d1a3f0e-6f0b-4a57-9c0e-3d8d1a0f5b11",
-			Container: "agent", Node: node},
+		Workload: event.Workload{
+			Namespace: "agents", Pod: "invoice-agent-5d4f8c7b9-x2x7q", PodUID: "7d1a3f0e-6f0b-4a57-9c0e-3d8d1a0f5b11",
+			Container: "agent", Node: node,
+		},
 		Started: parseTime(t, "2026-11-23T06:56:00.177700327Z"),
 	}
 	if diff := cmp.Diff(want, p, eventtest.Equal); diff != "" {
@@ -117,8 +119,10 @@ func TestHooks(t *testing.T) {
 	}
 	ap := netip.MustParseAddrPort
 	f(`"process_kprobe":{"process":{"pid":9,"flags":"unknown"},"function_name":"tcp_close","action":"KPROBE_ACTION_POST","args":[{"sock_arg":{"family":"AF_INET6","protocol":"IPPROTO_TCP","saddr":"::ffff:127.0.0.1","daddr":"::","sport":45893,"cookie":"18446616041938487424"}}]}`,
-		event.KindSyscall, event.Syscall{Process: event.ProcessRef{PID: 9}, Hook: "kprobe", Function: "tcp_close", Action: "post", SockAddr: 18446616041938487424,
-			Tuple: event.Tuple{Proto: event.ProtoTCP, Src: ap("127.0.0.1:45893")}})
+		event.KindSyscall, event.Syscall{
+			Process: event.ProcessRef{PID: 9}, Hook: "kprobe", Function: "tcp_close", Action: "post", SockAddr: 18446616041938487424,
+			Tuple: event.Tuple{Proto: event.ProtoTCP, Src: ap("127.0.0.1:45893")},
+		})
 	f(`"process_kprobe":{"function_name":"security_file_permission","policy_name":"p","message":"m","args":[{"file_arg":{"path":"/etc/passwd"}},{"int_arg":4}],"return":{"int_arg":-1},"action":"KPROBE_ACTION_POST","return_action":"KPROBE_ACTION_OVERRIDE"}`,
 		event.KindEnforcement, event.Syscall{Hook: "kprobe", Function: "security_file_permission", File: "/etc/passwd", Policy: "p", Message: "m", Action: "override", Return: -1})
 	f(`"processKprobe":{"functionName":"tcp_connect","action":3}`, event.KindEnforcement, event.Syscall{Hook: "kprobe", Function: "tcp_connect", Action: "sigkill"})

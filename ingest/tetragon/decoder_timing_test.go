@@ -79,9 +79,11 @@ func BenchmarkStrangeKprobe(b *testing.B) { benchmark(b, kprobeLine, 2048, true)
 
 func TestDecodeAllocatesNothing(t *testing.T) {
 	exit := strings.Replace(strings.Replace(execLine, "process_exec", "process_exit", 1), `,"node_name"`, `,"x":{"y":"\n"},"node_name"`, 1)
-	for _, line := range []string{execLine, kprobeLine, exit,
+	for _, line := range []string{
+		execLine, kprobeLine, exit,
 		`{"process_connect":{}}`, `{"process_throttle":{"type":"THROTTLE_START","cgroup":"a.scope"}` + tail,
-		`{"rate_limit_info":{"number_of_dropped_process_events":"123"}` + tail} {
+		`{"rate_limit_info":{"number_of_dropped_process_events":"123"}` + tail,
+	} {
 		var d Decoder
 		var b event.Batch
 		in := []byte(line)

@@ -209,8 +209,10 @@ func (r *ref) workload(p *api.Process) event.Workload {
 	if pod == nil {
 		return event.Workload{}
 	}
-	return event.Workload{Cluster: r.e.Cluster, Namespace: pod.GetNamespace(), Pod: pod.GetName(), PodUID: pod.GetUid(),
-		Container: pod.GetContainer().GetName(), Node: r.e.Node}
+	return event.Workload{
+		Cluster: r.e.Cluster, Namespace: pod.GetNamespace(), Pod: pod.GetName(), PodUID: pod.GetUid(),
+		Container: pod.GetContainer().GetName(), Node: r.e.Node,
+	}
 }
 
 func (r *ref) process(k event.Kind, p, parent *api.Process, fallback event.Time) *event.Process {
@@ -219,8 +221,10 @@ func (r *ref) process(k event.Kind, p, parent *api.Process, fallback event.Time)
 		r.e.Time = fallback
 	}
 	r.checkProcess(p)
-	out := &event.Process{ExecID: event.ExecID(p.GetExecId()), ParentExecID: event.ExecID(p.GetParentExecId()), Process: r.identity(p),
-		TID: p.GetTid().GetValue(), UID: p.GetUid().GetValue(), Binary: p.GetBinary(), CWD: p.GetCwd(), Started: r.time(p.GetStartTime()), Workload: r.workload(p)}
+	out := &event.Process{
+		ExecID: event.ExecID(p.GetExecId()), ParentExecID: event.ExecID(p.GetParentExecId()), Process: r.identity(p),
+		TID: p.GetTid().GetValue(), UID: p.GetUid().GetValue(), Binary: p.GetBinary(), CWD: p.GetCwd(), Started: r.time(p.GetStartTime()), Workload: r.workload(p),
+	}
 	r.e.Payload = out
 	if out.ParentExecID == "" {
 		out.ParentExecID = event.ExecID(parent.GetExecId())
@@ -278,8 +282,10 @@ func action(a api.KprobeAction) string {
 func (r *ref) hook(hook string, p, parent *api.Process, function, path string, args []*api.KprobeArgument, a, ra api.KprobeAction) *event.Syscall {
 	r.e.Kind = event.KindSyscall
 	r.checkProcess(p)
-	out := &event.Syscall{ExecID: event.ExecID(p.GetExecId()), ParentExecID: event.ExecID(p.GetParentExecId()), Process: r.identity(p),
-		TID: p.GetTid().GetValue(), Binary: p.GetBinary(), Hook: hook, Function: function, File: path, Action: action(a), Workload: r.workload(p)}
+	out := &event.Syscall{
+		ExecID: event.ExecID(p.GetExecId()), ParentExecID: event.ExecID(p.GetParentExecId()), Process: r.identity(p),
+		TID: p.GetTid().GetValue(), Binary: p.GetBinary(), Hook: hook, Function: function, File: path, Action: action(a), Workload: r.workload(p),
+	}
 	r.e.Payload = out
 	if out.ParentExecID == "" {
 		out.ParentExecID = event.ExecID(parent.GetExecId())
