@@ -1,8 +1,8 @@
 package k8s
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 
