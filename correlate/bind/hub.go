@@ -74,7 +74,10 @@ func (h *Hub) Match(offers []Offer, now event.Time, answers []Answer) []Answer {
 		if c := cmp.Compare(a.End, b.End); c != 0 {
 			return c
 		}
-		return slices.Compare(a.ID[:], b.ID[:])
+		if c := slices.Compare(a.ID[:], b.ID[:]); c != 0 {
+			return c
+		}
+		return cmp.Compare(i, j) // an end that learns its key offers twice
 	})
 	for _, i := range h.order {
 		answers = h.match(&offers[i], now, answers)
