@@ -184,6 +184,11 @@ func (f *forest) top(n int32) int32 {
 func (f *forest) place(i int32) {
 	r := &f.rows[i]
 	e := r.Event
+	if r.Copy && i > 0 && f.rows[i-1].Event.ID == e.ID { // it hit several calls of one request
+		f.duplicate[i] = true
+		f.merge(i, f.of[i-1])
+		return
+	}
 	switch p := e.Payload.(type) {
 	case *event.Span:
 		if n, ok := f.spans[p.SpanID]; ok {
