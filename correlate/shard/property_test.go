@@ -118,7 +118,12 @@ func same(t *testing.T, what string, want, got *recorder) {
 	a, b := bytes.Split(want.json(), []byte("\n")), bytes.Split(got.json(), []byte("\n"))
 	for i := range min(len(a), len(b)) {
 		if !bytes.Equal(a[i], b[i]) {
-			t.Fatalf("%s: timeline %d of %d is\n%s\nwant\n%s", what, i, len(a)-1, b[i], a[i])
+			at := 0 // the first byte that differs
+			for at < min(len(a[i]), len(b[i])) && a[i][at] == b[i][at] {
+				at++
+			}
+			t.Fatalf("%s: timeline %d of %d is\n%s\nwant\n%s\nit differs at\n%.300s\nwant\n%.300s", what, i, len(a)-1,
+				b[i], a[i], b[i][max(0, at-60):], a[i][max(0, at-60):])
 		}
 	}
 	if len(a) != len(b) {
