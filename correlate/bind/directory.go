@@ -155,8 +155,8 @@ func (d *Directory) addLoss(e *event.Event, p *event.Loss) {
 		gaps := d.gaps[e.Node]
 		for i := len(gaps) - 1; i >= 0; i-- {
 			o := &gaps[i]
-			if o.End == event.Never && o.Source == g.Source && o.scope == g.scope {
-				o.End = g.End
+			if o.Source == g.Source && o.scope == g.scope && (o.End == event.Never && o.Start <= g.End || o.End == g.End) {
+				o.End = g.End // the second time it says nothing new
 				return
 			}
 		}
@@ -169,11 +169,22 @@ func (d *Directory) addLoss(e *event.Event, p *event.Loss) {
 	d.addGap(e, g)
 }
 
+// repeats reports whether o is the same gap, which may have ended since.
+func (g Gap) repeats(o Gap) bool {
+	if g.End == event.Never {
+		o.End = g.End
+	}
+	return g == o
+}
+
 // addGap keeps a gap, and drops those that no open request can overlap.
 func (d *Directory) addGap(e *event.Event, g Gap) {
 	oldest := e.Time.Add(-d.cfg.Longest - d.cfg.Retention)
 	gaps := slices.DeleteFunc(d.gaps[e.Node], func(o Gap) bool { return o.End < oldest })
-	d.gaps[e.Node] = append(gaps, g)
+	if !slices.ContainsFunc(gaps, g.repeats) {
+		gaps = append(gaps, g)
+	}
+	d.gaps[e.Node] = gaps
 }
 
 // Gaps calls f for every gap that overlaps [start, end] on one of the nodes, or
