@@ -121,6 +121,10 @@ func (e *Engine) Push(b *event.Batch, now event.Time) {
 		if e.live != nil {
 			e.live.observe(ev)
 		}
+		if ev.Time > latest { // timers beyond it would never be due
+			e.unmatched(correlate.Unmatched{Event: ev, Fate: correlate.Dropped})
+			continue
+		}
 		if ev.Time < e.done {
 			if ev.Time < e.done.Add(-e.cfg.Window.Retention) {
 				e.unmatched(correlate.Unmatched{Event: ev, Fate: correlate.Late})
@@ -141,6 +145,9 @@ func (e *Engine) Push(b *event.Batch, now event.Time) {
 		e.live.show(e.out, max(now, e.tracker.Advance()))
 	}
 }
+
+// latest is the last event time that is believed: 2262-01-01.
+const latest = event.Time(9_214_646_400e9)
 
 // bucket is the events of one quantum to come.
 type bucket struct{ events []*event.Event }

@@ -178,7 +178,7 @@ func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
 // tool or client span stands above.
 func unclaimed(f *forest, n int32) bool {
 	switch nd := &f.nodes[n]; {
-	case nd.span != nil:
+	case nd.span != nil || nd.parent == none:
 		return false
 	case nd.kind == nodeProcess, nd.kind == nodeExchange && nd.exchange.Role == event.RoleClient:
 	case nd.kind == nodeSocket:
@@ -340,13 +340,16 @@ func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) {
 		if edge.Client.IsValid() {
 			t.Request.Client = edge.Client.String()
 		}
-		for _, n := range m.order {
-			if f.nodes[n].parent == root && (f.nodes[n].span != nil || f.nodes[n].exchange != nil) {
-				m.workload(f, n, t)
-				break
-			}
+		if n := m.callee(f, root); n != none {
+			m.workload(f, n, t)
 		}
 		return
+	}
+	if nd.kind == nodeExchange && nd.exchange.Role == event.RoleClient {
+		if n := m.callee(f, root); n != none { // the caller was seen too
+			root = n
+			nd = &f.nodes[root]
+		}
 	}
 	for i := nd.first; i != none; i = f.next[i] {
 		var h event.HTTP
@@ -372,6 +375,17 @@ func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) {
 	m.workload(f, root, t)
 }
 
+// callee is the first step that took in what step n sent.
+func (m *maker) callee(f *forest, n int32) int32 {
+	for _, c := range m.order {
+		nd := &f.nodes[c]
+		if nd.parent == n && (nd.span != nil || nd.exchange != nil && nd.exchange.Role == event.RoleServer) {
+			return c
+		}
+	}
+	return none
+}
+
 // workload names the one that took the request in: the node's own observer
 // beats what a span claims.
 func (m *maker) workload(f *forest, n int32, t *timeline.Timeline) {
@@ -383,9 +397,12 @@ func (m *maker) workload(f *forest, n int32, t *timeline.Timeline) {
 	}
 	for i := f.nodes[n].first; i != none; i = f.next[i] {
 		r := &f.rows[i]
-		if c := r.Conn; c != nil && c.Workload != nil && c.Workload.Pod != "" {
-			take(c.Workload)
-			w.Proof = event.ProofNode.String()
+		if r.Conn == nil {
+			continue
+		}
+		w.Proof = event.ProofNode.String()
+		if r.Conn.Workload != nil {
+			take(r.Conn.Workload)
 		}
 	}
 	for i := f.nodes[n].first; i != none; i = f.next[i] {
