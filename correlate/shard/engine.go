@@ -55,6 +55,7 @@ type Engine struct {
 	dir      *bind.Directory
 	hub      *bind.Hub
 	aliases  *stitch.Aliases
+	graves   *stitch.Graves
 	binds    []*bindShard
 	nodes    map[string]*nodeWork
 	stitches []*stitchShard
@@ -97,11 +98,11 @@ func New(cfg Config, out Output) *Engine {
 	cfg.Shards = max(1, cfg.Shards)
 	e := &Engine{
 		cfg: cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
-		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), buckets: make(map[int64]*bucket), nodes: make(map[string]*nodeWork),
+		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), graves: stitch.NewGraves(), buckets: make(map[int64]*bucket), nodes: make(map[string]*nodeWork),
 	}
 	for range cfg.Shards {
 		e.binds = append(e.binds, &bindShard{})
-		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, cfg.Ablate)})
+		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, cfg.Ablate)})
 	}
 	if cfg.Live {
 		e.live = newLive(cfg, e.dir)
@@ -347,6 +348,7 @@ func (e *Engine) collect(end event.Time) {
 		for _, keys := range s.out.Gone {
 			e.aliases.Forget(keys)
 		}
+		e.graves.Bury(&s.out, end)
 		e.stats.stitch(&s.out)
 		s.out.Reset()
 	}

@@ -22,10 +22,10 @@ type group struct {
 	active  []correlate.Row // in no entry yet
 	links   []correlate.Link
 	entries []*entry
-	before  int  // requests of these keys before the group, by its tombstone
-	merged  bool // another group came in since the last build
-	news    bool // rows, links or a group came since the last build
-	waiting bool // some request in it cannot close yet
+	numbers []numbered // the trace ids that have named a request
+	merged  bool       // another group came in since the last build
+	news    bool       // rows, links or a group came since the last build
+	waiting bool       // some request in it cannot close yet
 	edges   int
 	first   event.Time
 	last    event.Time
@@ -33,10 +33,26 @@ type group struct {
 	heapAt  int
 }
 
+// numbered is a trace id and the number of its last request.
+type numbered struct {
+	key  correlate.Key
+	last int
+}
+
+// number returns the number of the key's last request in the group.
+func (g *group) number(k correlate.Key) *int {
+	for i := range g.numbers {
+		if g.numbers[i].key == k {
+			return &g.numbers[i].last
+		}
+	}
+	g.numbers = append(g.numbers, numbered{key: k})
+	return &g.numbers[len(g.numbers)-1].last
+}
+
 // entry is one request of a group.
 type entry struct {
 	key        correlate.Key // its best trace id
-	number     int           // among the group's entries of that key, from 1
 	id         string        // timeline id, empty until published
 	root       event.ID      // primary event of the root step
 	rank       rank
@@ -83,7 +99,7 @@ func (g *group) reset() {
 		rows = g.entries[0].rows
 	}
 	clear(rows[:cap(rows)])
-	*g = group{active: rows[:0], links: g.links[:0], entries: g.entries[:0]}
+	*g = group{active: rows[:0], links: g.links[:0], entries: g.entries[:0], numbers: g.numbers[:0]}
 }
 
 // absorb takes over the rows and entries of another group.
@@ -100,7 +116,10 @@ func (g *group) absorb(o *group) {
 		g.first = o.first
 	}
 	g.last = max(g.last, o.last)
-	g.before = max(g.before, o.before)
+	for _, n := range o.numbers {
+		last := g.number(n.key)
+		*last = max(*last, n.last)
+	}
 	g.entries = append(g.entries, o.entries...)
 	slices.SortFunc(g.entries, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.closed, b.closed), cmp.Compare(a.start, b.start), slices.Compare(a.root[:], b.root[:]))

@@ -310,16 +310,16 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 // have something to say.
 func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
 	f := s.forest
-	for _, m := range s.merged {
-		s.supersede(m.loser, m.winner.id)
-		g.entries = slices.DeleteFunc(g.entries, func(e *entry) bool { return e == m.loser })
-	}
-	s.merged = s.merged[:0]
 	for i := range trees { // ids first: entries name each other
 		if e := trees[i].entry; e != nil && now >= e.next {
 			s.name(g, e, trees, int32(i))
 		}
 	}
+	for _, m := range s.merged {
+		s.supersede(m.loser, m.winner.id)
+		g.entries = slices.DeleteFunc(g.entries, func(e *entry) bool { return e == m.loser })
+	}
+	s.merged = s.merged[:0]
 	for i := range trees {
 		e := trees[i].entry
 		if e == nil || now < e.next {
@@ -435,15 +435,11 @@ func (s *Stitcher) name(g *group, e *entry, trees []tree, i int32) {
 		return
 	}
 	old := e.id
-	e.key, e.number = best, g.before+1
-	for _, o := range g.entries {
-		if o != e && o.id != "" && o.key == best {
-			e.number = max(e.number, o.number+1)
-		}
-	}
-	e.id = best.String()
-	if e.number > 1 {
-		e.id += "-" + strconv.Itoa(e.number)
+	last := g.number(best)
+	*last = max(*last, s.graves.stones[best].number) + 1
+	e.key, e.id = best, best.String()
+	if *last > 1 {
+		e.id += "-" + strconv.Itoa(*last)
 	}
 	if old != "" {
 		s.supersede(&entry{id: old, revision: e.revision, start: e.start, end: e.end}, e.id)
@@ -517,10 +513,9 @@ func (s *Stitcher) prune(g *group, now event.Time) {
 			i++
 			continue
 		}
-		g.before = max(g.before, e.number)
 		g.entries = slices.Delete(g.entries, i, i+1)
 	}
-	if len(g.entries) <= 1 && g.before == 0 {
+	if len(g.entries) <= 1 && (len(g.numbers) == 0 || len(g.numbers) == 1 && g.numbers[0].last == 1) {
 		return // it goes as a whole
 	}
 	g.active = slices.DeleteFunc(g.active, func(r correlate.Row) bool {

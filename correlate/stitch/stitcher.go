@@ -21,8 +21,7 @@ type Stitcher struct {
 	ablate bind.Ablation
 	groups map[correlate.Key]*group
 	wakes  wakes
-	closed map[correlate.Key]tombstone
-	graves fifoKeys
+	graves *Graves
 	forest *forest
 	maker  maker
 	free   []*group        // forgotten ones, for reuse
@@ -48,27 +47,21 @@ type Out struct {
 	Closed     uint64
 	Revised    uint64
 	Superseded uint64
+	buried     []tombstone
 }
 
 // Reset empties the lists and counters for reuse.
 func (o *Out) Reset() {
 	clear(o.Timelines)
 	clear(o.Unmatched)
-	*o = Out{Timelines: o.Timelines[:0], Unmatched: o.Unmatched[:0], Gone: o.Gone[:0]}
+	*o = Out{Timelines: o.Timelines[:0], Unmatched: o.Unmatched[:0], Gone: o.Gone[:0], buried: o.buried[:0]}
 }
 
-// tombstone remembers how many requests a forgotten trace id had, so that its
-// next one is not taken for the first.
-type tombstone struct {
-	numbers int
-	last    event.Time
-}
-
-// New returns an empty stitcher.
-func New(cfg window.Config, dir *bind.Directory, ablate bind.Ablation) *Stitcher {
+// New returns an empty stitcher. The shards of one engine share dir and graves.
+func New(cfg window.Config, dir *bind.Directory, graves *Graves, ablate bind.Ablation) *Stitcher {
 	s := &Stitcher{
-		cfg: cfg, dir: dir, ablate: ablate,
-		groups: make(map[correlate.Key]*group), closed: make(map[correlate.Key]tombstone), forest: newForest(), rootOf: make(map[event.ID]*entry),
+		cfg: cfg, dir: dir, graves: graves, ablate: ablate,
+		groups: make(map[correlate.Key]*group), forest: newForest(), rootOf: make(map[event.ID]*entry),
 	}
 	s.forest.inside = func(a netip.Addr, t event.Time) bool { return dir.Pod(a, t) != nil }
 	s.maker.dir = dir
@@ -88,14 +81,13 @@ func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *
 		out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Dropped})
 		return
 	}
-	if t, ok := s.closed[rep]; ok && len(g.active) == 0 && len(g.entries) == 0 {
-		if r.Event.Time <= t.last.Add(s.cfg.Longest) && r.Late {
+	if r.Late && len(g.active) == 0 && len(g.entries) == 0 {
+		if t, ok := s.graves.stones[r.Key]; ok && r.Event.Time <= t.last.Add(s.cfg.Longest) {
 			out.Fates[correlate.Late]++
 			out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Late})
 			s.drop(g)
 			return
 		}
-		g.before = t.numbers
 	}
 	g.add(r)
 	if r.Event.Kind == event.KindEdgeRequest {
@@ -230,9 +222,6 @@ func (s *Stitcher) Advance(end event.Time, out *Out) {
 		g.wake = event.Never
 		s.settle(g, at)
 	}
-	for at := end; s.graves.due(&at); at = end {
-		delete(s.closed, s.graves.pop())
-	}
 	s.out = nil
 }
 
@@ -241,9 +230,8 @@ func (s *Stitcher) retire(g *group, now event.Time) {
 	for i := range g.active {
 		s.settleFate(&g.active[i], correlate.Ambiguous)
 	}
-	if len(g.entries) > 0 {
-		s.closed[g.rep] = tombstone{g.before + len(g.entries), g.last}
-		s.graves.push(now.Add(24*time.Hour), g.rep)
+	for _, n := range g.numbers {
+		s.out.buried = append(s.out.buried, tombstone{key: n.key, number: n.last, last: g.last})
 	}
 	s.out.Gone = append(s.out.Gone, g.keys)
 	s.drop(g)
@@ -293,22 +281,4 @@ func (w *wakes) Pop() any {
 	*w = old[:len(old)-1]
 	g.heapAt = -1
 	return g
-}
-
-// fifoKeys forgets tombstones after a day.
-type fifoKeys struct {
-	keys []correlate.Key
-	at   []event.Time
-}
-
-func (f *fifoKeys) push(at event.Time, k correlate.Key) {
-	f.keys, f.at = append(f.keys, k), append(f.at, at)
-}
-
-func (f *fifoKeys) due(at *event.Time) bool { return len(f.at) > 0 && f.at[0] < *at }
-
-func (f *fifoKeys) pop() correlate.Key {
-	k := f.keys[0]
-	f.keys, f.at = f.keys[1:], f.at[1:]
-	return k
 }
