@@ -166,13 +166,18 @@ func TestPossible(t *testing.T) {
 // checker looks for the evidence of each exact rung by brute force.
 type checker struct {
 	ev      *evidence
-	sockets map[string][]*event.Event // open records by node
-	ends    map[string]event.Time     // node/cookie → close
+	sockets map[string][]*event.Event      // open records by node
+	ends    map[string]event.Time          // node/cookie → close
+	byTuple map[event.Tuple][]*event.Event // exchanges by canonical tuple
 	checks  map[string]func(*truthLine, *event.Event) bool
 }
 
 func newChecker(ev *evidence) *checker {
-	c := &checker{ev: ev, sockets: map[string][]*event.Event{}, ends: map[string]event.Time{}}
+	c := &checker{ev: ev, sockets: map[string][]*event.Event{}, ends: map[string]event.Time{}, byTuple: map[event.Tuple][]*event.Event{}}
+	for _, e := range ev.of[event.KindExchange] {
+		t := e.Payload.(*event.Exchange).Tuple.Canonical()
+		c.byTuple[t] = append(c.byTuple[t], e)
+	}
 	for _, k := range []event.Kind{event.KindSocketOpen, event.KindSocketOwner} {
 		for _, e := range ev.of[k] {
 			c.sockets[e.Node] = append(c.sockets[e.Node], e)
@@ -251,50 +256,61 @@ func (c *checker) goroutine(f *truthLine, e *event.Event) bool {
 // fiveTuple: the other end of an exchange, or the one exchange that was open on
 // the socket of a flow.
 func (c *checker) fiveTuple(f *truthLine, e *event.Event) bool {
-	var tuple event.Tuple
 	switch p := e.Payload.(type) {
 	case *event.Exchange:
-		for _, o := range c.ev.of[event.KindExchange] {
+		for _, o := range c.exchanges(p.Tuple) {
 			q := o.Payload.(*event.Exchange)
 			if q.Tuple == p.Tuple.Reverse() && q.Ordinal == p.Ordinal && q.StreamID == p.StreamID {
 				return true
 			}
 		}
-		return false
 	case *event.Flow:
-		tuple = p.Tuple
 		if p.Verdict == event.VerdictDropped {
-			for _, s := range c.sockets[e.Node] {
-				if s.Payload.(*event.Socket).Tuple == tuple && s.Time <= e.Time {
-					return true
-				}
-			}
-			return false
+			return slices.ContainsFunc(c.sockets[e.Node], func(s *event.Event) bool {
+				return s.Payload.(*event.Socket).Tuple == p.Tuple && s.Time <= e.Time && e.Time <= c.end(s)
+			})
 		}
+		return c.openAt(e, p.Tuple, p.Egress) == 1
 	case *event.HTTPFlow:
-		tuple = p.Tuple
+		return c.openAt(e, p.Tuple, p.Egress) == 1
 	}
-	// Both ends may be on the node: one exchange, not two.
-	open := map[[2]uint32]bool{}
-	for _, o := range c.ev.of[event.KindExchange] {
-		x := o.Payload.(*event.Exchange)
-		if o.Node == e.Node && x.Tuple.Canonical() == tuple.Canonical() && x.Start <= e.Time && e.Time <= o.Time {
-			open[[2]uint32{x.Ordinal, x.StreamID}] = true
+	return false
+}
+
+// openAt counts the exchanges that were open at a flow's time on the socket that
+// the flow is about: that of the end whose traffic it is. With both ends on the
+// node that matters, since a request is open at its client before it has reached
+// its server.
+func (c *checker) openAt(e *event.Event, t event.Tuple, egress bool) int {
+	role, open := event.RoleServer, 0
+	if egress {
+		role = event.RoleClient
+	}
+	for _, o := range c.exchanges(t) {
+		if x := o.Payload.(*event.Exchange); o.Node == e.Node && x.Role == role && x.Start <= e.Time && e.Time <= o.Time {
+			open++
 		}
 	}
-	return len(open) == 1
+	return open
+}
+
+func (c *checker) exchanges(t event.Tuple) []*event.Event { return c.byTuple[t.Canonical()] }
+
+// end is when the socket of an open record was closed.
+func (c *checker) end(s *event.Event) event.Time {
+	if at, ok := c.ends[s.Node+s.Payload.(*event.Socket).Cookie.String()]; ok {
+		return at
+	}
+	return event.Never
 }
 
 func (c *checker) sockAddress(f *truthLine, e *event.Event) bool {
 	p := e.Payload.(*event.Syscall)
 	for _, o := range c.sockets[e.Node] {
 		s := o.Payload.(*event.Socket)
-		if end, ok := c.ends[e.Node+s.Cookie.String()]; ok && end < e.Time {
-			continue
-		}
-		if s.Addr == p.SockAddr && s.Opened <= e.Time && s.Tuple == p.Tuple {
+		if s.Addr == p.SockAddr && s.Opened <= e.Time && e.Time <= c.end(o) && s.Tuple == p.Tuple {
 			open := 0
-			for _, x := range c.ev.of[event.KindExchange] {
+			for _, x := range c.exchanges(s.Tuple) {
 				q := x.Payload.(*event.Exchange)
 				if x.Node == e.Node && q.Cookie == s.Cookie && q.Start <= e.Time && e.Time <= x.Time {
 					open++
