@@ -35,6 +35,10 @@ func (n *Node) indexSpan(e *event.Event, p *event.Span) {
 // decideSpan hands the span to its trace, with the socket and exchange it
 // names where they are there.
 func (n *Node) decideSpan(d decision, p *event.Span) {
+	if p.TraceID.IsZero() || p.SpanID.IsZero() { // names nothing
+		n.out.unmatched(d.e, correlate.Ambient)
+		return
+	}
 	r := correlate.Row{Key: correlate.TraceKey(p.TraceID), Event: d.e, Method: correlate.TraceContext, Late: d.late}
 	c := n.claim(d.e, p)
 	if c.s != nil {
