@@ -124,7 +124,9 @@ func (n *Node) processOf(e *event.Event, x *event.Process) *process {
 			i.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
 			next := i.add(x.Process, x.ExecID, e.Time)
 			if x.Process.StartNS != 0 && p.ref.StartNS != 0 { // not the pid's next owner
-				next.parent = p.parent
+				if next.parent = p.parent; next.parent == nil {
+					next.parent = p // at least what it was before is known
+				}
 				next.key, next.method = p.key, p.method
 			}
 			return next

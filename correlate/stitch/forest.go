@@ -227,12 +227,10 @@ func (f *forest) place(i int32) {
 			f.messages[key] = n
 		}
 	case *event.Process:
-		if e.Kind == event.KindProcessExit {
-			if n, ok := f.events[f.causes[e.ID]]; ok {
-				f.merge(i, n)
-				f.nodes[n].end = max(f.nodes[n].end, e.Time)
-				return
-			}
+		if n, ok := f.events[f.causes[e.ID]]; ok && (e.Kind == event.KindProcessExit || f.sameExec(n, e, p)) {
+			f.merge(i, n)
+			f.nodes[n].end = max(f.nodes[n].end, e.Time)
+			return
 		}
 		n := f.newNode(i, nodeProcess)
 		f.events[e.ID] = n
@@ -252,6 +250,13 @@ func (f *forest) place(i int32) {
 	default:
 		f.placeEvidence(i, nodeOther)
 	}
+}
+
+// sameExec reports whether an exec is another observer's view of the node's.
+func (f *forest) sameExec(n int32, e *event.Event, p *event.Process) bool {
+	first := f.rows[f.nodes[n].first].Event
+	o, ok := first.Payload.(*event.Process)
+	return ok && first.Source != e.Source && o.Process.PID == p.Process.PID && o.Binary == p.Binary
 }
 
 func (f *forest) placeEvidence(i int32, k nodeKind) {
