@@ -52,7 +52,9 @@ func (r *recorder) Timeline(t *timeline.Timeline) {
 
 func (r *recorder) Unmatched(u *shard.Unmatched) {
 	r.unmatched = append(r.unmatched, *u)
-	if u.Fate != correlate.Duplicate { // those are there once more
+	f, _ := u.Event.Payload.(*event.Flow)
+	shared := u.Fate == correlate.Ambiguous && f != nil && f.Verdict.Denied()
+	if u.Fate != correlate.Duplicate && !shared { // the one is there once more, the other may be a copy elsewhere
 		r.gone[u.Event.ID]++
 	}
 }
