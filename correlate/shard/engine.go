@@ -115,6 +115,7 @@ func New(cfg Config, out Output) *Engine {
 // events it needs: the batch must not be used again.
 func (e *Engine) Push(b *event.Batch, now event.Time) {
 	quantum := event.Time(e.cfg.Window.Quantum)
+	e.tracker.Tick(now)
 	for i := range b.Events {
 		ev := &b.Events[i]
 		e.stats.Events.In++

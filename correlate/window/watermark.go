@@ -36,6 +36,9 @@ func NewTracker(cfg Config) *Tracker {
 	return &Tracker{cfg: cfg, senders: make(map[sender]*progress)}
 }
 
+// Tick takes note of the caller's clock: time passes also when nothing comes.
+func (t *Tracker) Tick(now event.Time) { t.now = max(t.now, now) }
+
 // Observe takes note of one event. now is the caller's clock, zero if it has
 // none.
 func (t *Tracker) Observe(e *event.Event, now event.Time) {
