@@ -15,15 +15,18 @@ import (
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
 // rounds calls f with many random clusters. The seed of a failure is in the
-// test's name; SENNIT_SEED=n runs that one alone.
+// test's name; SENNIT_SEED=n runs that one alone, SENNIT_ROUNDS=n so many.
 func rounds(t *testing.T, n int, f func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event)) {
 	t.Helper()
 	first := uint64(1)
 	if v, err := strconv.ParseUint(os.Getenv("SENNIT_SEED"), 10, 64); err == nil {
 		first, n = v, 1
+	} else if v, err := strconv.Atoi(os.Getenv("SENNIT_ROUNDS")); err == nil {
+		n = v
 	}
 	if testing.Short() {
 		n = min(n, 10)
@@ -132,7 +135,7 @@ func same(t *testing.T, what string, want, got *recorder) {
 }
 
 func TestAnyArrivalOrderWithinLateness(t *testing.T) {
-	rounds(t, 120, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
+	rounds(t, 40, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
 		cfg := inOrder(seed)
 		want, e := feed(t, cfg, sorted(events), rng)
 		want.settled(t)
@@ -149,7 +152,7 @@ func TestAnyArrivalOrderWithinLateness(t *testing.T) {
 }
 
 func TestAnyNumberOfShards(t *testing.T) {
-	rounds(t, 60, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
+	rounds(t, 25, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
 		cfg := inOrder(seed)
 		want, e := feed(t, cfg, sorted(events), rng)
 		counts := counters(e.Stats())
@@ -165,7 +168,7 @@ func TestAnyNumberOfShards(t *testing.T) {
 }
 
 func TestEveryEventTwice(t *testing.T) {
-	rounds(t, 60, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
+	rounds(t, 25, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
 		cfg := inOrder(seed)
 		want, _ := feed(t, cfg, sorted(events), rng)
 		twice := slices.Concat(events, events)
@@ -178,7 +181,7 @@ func TestEveryEventTwice(t *testing.T) {
 }
 
 func TestAnotherNodeChangesNothing(t *testing.T) {
-	rounds(t, 60, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
+	rounds(t, 25, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
 		cfg := inOrder(seed)
 		want, _ := feed(t, cfg, sorted(events), rng)
 		other := enginetest.Random(rng, enginetest.Shape{
@@ -197,4 +200,56 @@ func TestAnotherNodeChangesNothing(t *testing.T) {
 		}
 		same(t, "with another node", want, got)
 	})
+}
+
+// An event beyond the lateness bound comes as a later revision of the timeline
+// that it would have been in, under the same id.
+func TestBeyondTheBoundTheTimelineKeepsItsID(t *testing.T) {
+	tried := 0
+	rounds(t, 20, func(t *testing.T, seed uint64, rng *rand.Rand, events []event.Event) {
+		cfg := shard.Config{Shards: 2, Window: window.Default()}
+		want, _ := feed(t, cfg, delayed(events, rng, cfg.Window.Lateness), rng)
+		want.settled(t)
+		// One span that is no root of anything comes 3 minutes late, when its
+		// timeline has been published.
+		spans := make(map[string]int)
+		for i := range events {
+			if s, ok := events[i].Payload.(*event.Span); ok && s.Stage == event.StageTool {
+				spans[events[i].ID.String()] = i
+			}
+		}
+		for _, tl := range want.canonical() {
+			if len(tl.Related) > 0 || len(tl.Completeness.Missing) > 0 && tl.Completeness.Missing[0] == "root" {
+				continue
+			}
+			for _, s := range tl.Steps {
+				i, ok := spans[s.EventIDs[0]]
+				if !ok || len(s.EventIDs) != 1 || s.ParentID == "" {
+					continue
+				}
+				tried++
+				early := sorted(slices.Delete(slices.Clone(events), i, i+1))
+				out := newRecorder(t)
+				e := shard.New(cfg, out)
+				last := early[len(early)-1].Time
+				e.Push(&event.Batch{Events: early}, last)
+				e.Push(&event.Batch{}, last.Add(3*time.Minute))
+				before := out.last[tl.ID]
+				if before == nil {
+					t.Fatalf("%s was not published in time", tl.ID)
+				}
+				e.Push(&event.Batch{Events: []event.Event{events[i]}}, last.Add(3*time.Minute))
+				e.Close()
+				conserved(t, e, uint64(len(events)), true)
+				after := out.last[tl.ID]
+				if after.Revision <= before.Revision || !slices.ContainsFunc(after.Steps, func(a timeline.Step) bool { return a.ID == s.ID }) {
+					t.Fatalf("%s: revision %d after %d has no step %s", tl.ID, after.Revision, before.Revision, s.ID)
+				}
+				return
+			}
+		}
+	})
+	if tried == 0 && os.Getenv("SENNIT_SEED") == "" {
+		t.Error("no cluster had a span to be late")
+	}
 }
