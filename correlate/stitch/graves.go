@@ -7,13 +7,16 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// Graves remembers for a day how many requests each forgotten trace id had, so
-// that its next one is not taken for the first. All shards share it: the next
+// Graves remembers how many requests each forgotten trace id had, so that its
+// next one is not taken for the first: for a day if it has been used again
+// before, for the time of the longest request otherwise, since every trace id
+// there is comes to lie here. All shards share it: the next
 // request may live in another shard, with the group of another trace id. It is
 // written between steps, by one goroutine, and only read while shards work.
 type Graves struct {
 	stones map[correlate.Key]tombstone
-	expiry []tombstone // in order of burial
+	expiry []tombstone // of one use, in order of burial
+	reused []tombstone
 }
 
 // tombstone is what is left of a trace id.
@@ -29,15 +32,32 @@ func NewGraves() *Graves { return &Graves{stones: make(map[correlate.Key]tombsto
 
 // Bury takes in the trace ids that a step has forgotten.
 func (g *Graves) Bury(o *Out, now event.Time) {
-	for len(g.expiry) > 0 && g.expiry[0].until <= now {
-		if k := g.expiry[0].key; g.stones[k].until <= now { // not buried again since
-			delete(g.stones, k)
-		}
-		g.expiry = g.expiry[1:]
-	}
+	g.expiry = g.forget(g.expiry, now)
+	g.reused = g.forget(g.reused, now)
 	for _, t := range o.buried {
-		t.until = now.Add(24 * time.Hour)
+		t.until = now.Add(oneUse)
+		if t.number > 1 {
+			t.until = now.Add(reused)
+			g.reused = append(g.reused, t)
+		} else {
+			g.expiry = append(g.expiry, t)
+		}
 		g.stones[t.key] = t
-		g.expiry = append(g.expiry, t)
 	}
 }
+
+// forget drops the stones at the head of a list whose time is over.
+func (g *Graves) forget(list []tombstone, now event.Time) []tombstone {
+	for len(list) > 0 && list[0].until <= now {
+		if k := list[0].key; g.stones[k].until <= now { // not buried again since
+			delete(g.stones, k)
+		}
+		list = list[1:]
+	}
+	return list
+}
+
+const (
+	oneUse = 2 * time.Hour
+	reused = 24 * time.Hour
+)
