@@ -26,7 +26,8 @@ type group struct {
 	merged  bool       // another group came in since the last build
 	news    bool       // rows, links or a group came since the last build
 	waiting bool       // some request in it cannot close yet
-	edges   int
+	looked  bool       // it has been settled before
+	edge    event.Time // when the first of its edge requests can close, before that
 	first   event.Time
 	last    event.Time
 	wake    event.Time
@@ -112,6 +113,10 @@ func (g *group) absorb(o *group) {
 	g.active = append(g.active, o.active...)
 	g.links = append(g.links, o.links...)
 	g.merged, g.news = true, true
+	g.looked = g.looked || o.looked
+	if g.edge == 0 || o.edge != 0 && o.edge < g.edge {
+		g.edge = o.edge
+	}
 	if g.first == 0 || o.first != 0 && o.first < g.first {
 		g.first = o.first
 	}

@@ -25,6 +25,7 @@ type tree struct {
 // settle looks at a group at a point of event time: which requests are in it,
 // which of them can close, which closed ones have news.
 func (s *Stitcher) settle(g *group, now event.Time) {
+	g.looked = true
 	if !g.news && !g.waiting && !slices.ContainsFunc(g.entries, (*entry).unsettled) && len(g.entries) > 0 {
 		s.prune(g, now) // nothing to say: it only gets older
 		s.reschedule(g, nil, now)

@@ -90,14 +90,20 @@ func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *
 		}
 	}
 	g.add(r)
-	if r.Event.Kind == event.KindEdgeRequest {
-		if g.edges++; g.edges == 1 && len(g.entries) == 0 && g.heapAt >= 0 && g.wake < s.dueOf(r) {
-			g.wake = s.dueOf(r) // what it caused cannot close before it
-			heap.Fix(&s.wakes, g.heapAt)
-			return
+	due := max(now, s.dueOf(r))
+	switch {
+	case g.looked:
+		s.schedule(g, now, due)
+	case r.Event.Kind == event.KindEdgeRequest:
+		// What it caused cannot close before it. Rows come in any order, so the
+		// first look is at the first edge's end whatever came before.
+		if g.edge == 0 || due < g.edge {
+			g.edge = due
+			s.wakeAt(g, due)
 		}
+	case g.edge == 0:
+		s.schedule(g, now, due)
 	}
-	s.schedule(g, now, s.dueOf(r))
 }
 
 // Link takes a relation in.
@@ -105,7 +111,9 @@ func (s *Stitcher) Link(rep correlate.Key, l correlate.Link, now event.Time) {
 	g := s.group(rep)
 	g.links = append(g.links, l)
 	g.news = true
-	s.schedule(g, now, now.Add(s.cfg.Silence))
+	if g.looked || g.edge == 0 {
+		s.schedule(g, now, now.Add(s.cfg.Silence))
+	}
 }
 
 // maxRows bounds the undecided evidence under one trace id, which anybody can
@@ -172,9 +180,13 @@ func (s *Stitcher) schedule(g *group, now, at event.Time) {
 	if step := event.Time(crowdStep); g.crowded() && at < event.Never-step {
 		at += step - at%step // many requests close in one go
 	}
-	if at >= g.wake {
-		return
+	if at < g.wake {
+		s.wakeAt(g, at)
 	}
+}
+
+// wakeAt sets the time of the next look.
+func (s *Stitcher) wakeAt(g *group, at event.Time) {
 	g.wake = at
 	if g.heapAt < 0 {
 		heap.Push(&s.wakes, g)
