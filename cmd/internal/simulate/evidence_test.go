@@ -356,7 +356,7 @@ func (c *checker) lineage(f *truthLine, e *event.Event) bool {
 // TestReuse: names are reused, and never held twice at a time on one node.
 func TestReuse(t *testing.T) {
 	o := busy
-	o.Loss, o.Requests = 0, 600
+	o.Loss, o.Requests = 0, 400
 	dir, _ := mustRun(t, o)
 	ev := gather(t, dir)
 	type span struct{ from, to event.Time }

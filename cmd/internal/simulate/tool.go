@@ -239,7 +239,7 @@ func (w *world) deniedEgress(t *task, h *hop) {
 		w.syscallFact(h.r, h.proc, "tcp_connect", at, e.addr)
 	}
 	for try := range 2 {
-		f := flow{src: e.local, dst: e.remote, srcPod: h.pod, kind: flowVerdict, dropped: true, egress: true, flags: flagsSYN, policy: "deny-metadata"}
+		f := flow{src: e.local, dst: e.remote, srcPod: h.pod, kind: flowVerdict, dropped: true, egress: true, flags: flagsSYN, policy: "deny-metadata", dstName: w.blocked.host}
 		if try > 0 {
 			f.kind, f.policy = flowDrop, ""
 		}
