@@ -85,7 +85,7 @@ func TestBrokenEngines(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		_, err := simulate.Run(context.Background(), simulate.Options{
-			Requests: 600, Concurrency: 64, TraceContext: world.trace, Noise: 0.5, Rogue: 0.1, Duplicate: 0.1, Seed: 1,
+			Requests: 160, Concurrency: 64, TraceContext: world.trace, Noise: 0.5, Rogue: 0.1, Duplicate: 0.2, Seed: 3,
 		}, dir)
 		if err != nil {
 			t.Fatal(err)
