@@ -55,15 +55,15 @@ type pod struct {
 
 // conn is one connection as one of its ends, or both, see it.
 type conn struct {
-	client, server               *pod // nil: outside
-	tuple                        event.Tuple
-	clientCookie, serverCookie   uint64
-	clientAddr, serverAddr       event.SockAddr
-	h2                           bool
-	count                        uint32
-	opened, busy, closed         time.Duration
-	original                     netip.AddrPort
-	clientSocketed, serverSocket bool
+	client, server             *pod // nil: outside
+	tuple                      event.Tuple
+	clientCookie, serverCookie uint64
+	clientAddr, serverAddr     event.SockAddr
+	h2                         bool
+	count                      uint32
+	opened, busy, closed       time.Duration
+	original                   netip.AddrPort
+	serverSocket               bool
 }
 
 // Random makes the events of a small cluster, in no order. Equal seeds and

@@ -10,12 +10,11 @@ import (
 
 // call is one request on its way: what its caller knows.
 type call struct {
-	trace  event.TraceID // zero: nobody made one
-	caller event.SpanID
-	wire   bool // the trace is in the header
-	depth  int
-	goroutine,
-	number uint64
+	trace     event.TraceID // zero: nobody made one
+	caller    event.SpanID
+	wire      bool // the trace is in the header
+	depth     int
+	goroutine uint64
 }
 
 // request makes one request from outside.
@@ -130,8 +129,10 @@ func (c *cluster) span(p *pod, s *event.Span, start, end time.Duration) {
 func (c *cluster) work(p *pod, trace event.TraceID, parent event.SpanID, routine uint64, depth int, start, end time.Duration) {
 	agent := c.newSpan()
 	if c.chance(0.7) {
-		c.span(p, &event.Span{TraceID: trace, SpanID: agent, ParentID: parent, Stage: event.StageAgent, Name: "agent", Workload: p.w,
-			GenAI: event.GenAI{Agent: p.w.Pod}}, start, end)
+		c.span(p, &event.Span{
+			TraceID: trace, SpanID: agent, ParentID: parent, Stage: event.StageAgent, Name: "agent", Workload: p.w,
+			GenAI: event.GenAI{Agent: p.w.Pod},
+		}, start, end)
 	} else {
 		agent = parent
 	}
@@ -150,8 +151,10 @@ func (c *cluster) work(p *pod, trace event.TraceID, parent event.SpanID, routine
 			if other := c.pods[c.rng.IntN(len(c.pods))]; depth < 3 && other != p {
 				k := call{trace: trace, caller: c.newSpan(), wire: c.chance(0.5), depth: depth + 1, goroutine: routine}
 				if c.chance(0.6) {
-					c.span(p, &event.Span{TraceID: trace, SpanID: k.caller, ParentID: agent, Kind: event.SpanKindClient, Stage: event.StageHTTP,
-						Name: "POST", Workload: p.w}, at, stop)
+					c.span(p, &event.Span{
+						TraceID: trace, SpanID: k.caller, ParentID: agent, Kind: event.SpanKindClient, Stage: event.StageHTTP,
+						Name: "POST", Workload: p.w,
+					}, at, stop)
 				}
 				c.serve(c.connection(p, other, at, stop), k, at, stop)
 			}
@@ -179,8 +182,10 @@ func (c *cluster) callModel(p *pod, trace event.TraceID, parent event.SpanID, ro
 		e.Trace = event.TraceContext{TraceID: trace, SpanID: span, Format: "traceparent"}
 	}
 	c.add(event.KindExchange, p.on, end-time.Millisecond, e)
-	c.span(p, &event.Span{TraceID: trace, SpanID: span, ParentID: parent, Stage: event.StageModel, Name: "generate", Workload: p.w,
-		GenAI: event.GenAI{Model: "m", ResponseID: rid, Usage: event.Usage{Input: 3, Output: 2}}}, start, end)
+	c.span(p, &event.Span{
+		TraceID: trace, SpanID: span, ParentID: parent, Stage: event.StageModel, Name: "generate", Workload: p.w,
+		GenAI: event.GenAI{Model: "m", ResponseID: rid, Usage: event.Usage{Input: 3, Output: 2}},
+	}, start, end)
 	if c.chance(0.1) { // the same call seen twice
 		c.events = append(c.events, c.events[len(c.events)-1])
 	}
@@ -190,8 +195,10 @@ func (c *cluster) callModel(p *pod, trace event.TraceID, parent event.SpanID, ro
 func (c *cluster) tool(p *pod, trace event.TraceID, parent event.SpanID, start, end time.Duration) {
 	span := c.newSpan()
 	if c.chance(0.8) {
-		c.span(p, &event.Span{TraceID: trace, SpanID: span, ParentID: parent, Stage: event.StageTool, Name: "tool", Workload: p.w,
-			GenAI: event.GenAI{Tool: "t"}}, start, end)
+		c.span(p, &event.Span{
+			TraceID: trace, SpanID: span, ParentID: parent, Stage: event.StageTool, Name: "tool", Workload: p.w,
+			GenAI: event.GenAI{Tool: "t"},
+		}, start, end)
 	}
 	var env event.TraceContext
 	if c.chance(0.6) {
@@ -259,7 +266,8 @@ func (c *cluster) noise() {
 		switch c.rng.IntN(6) {
 		case 0:
 			c.add(event.KindDNS, p.on, at, &event.DNS{Query: "example.com", Tuple: event.Tuple{
-				Proto: event.ProtoUDP, Src: netip.AddrPortFrom(p.ip, 5353), Dst: netip.MustParseAddrPort("10.96.0.10:53")}})
+				Proto: event.ProtoUDP, Src: netip.AddrPortFrom(p.ip, 5353), Dst: netip.MustParseAddrPort("10.96.0.10:53"),
+			}})
 		case 1:
 			c.add(event.KindProcessExec, m, at, &event.Process{ExecID: c.newExec(m), Process: c.newProcess(m), Binary: "/bin/cron"})
 		case 2:

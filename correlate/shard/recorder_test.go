@@ -133,8 +133,15 @@ func counters(s shard.Stats) string {
 		name string
 		n    uint64
 	}{
-		{"in", ev.In}, {"derived", ev.Derived}, {"joined", ev.Joined}, {"ambiguous", ev.Ambiguous}, {"ambient", ev.Ambient},
-		{"control", ev.Control}, {"duplicate", ev.Duplicate}, {"late", ev.Late}, {"held", ev.Held},
+		{"in", ev.In},
+		{"derived", ev.Derived},
+		{"joined", ev.Joined},
+		{"ambiguous", ev.Ambiguous},
+		{"ambient", ev.Ambient},
+		{"control", ev.Control},
+		{"duplicate", ev.Duplicate},
+		{"late", ev.Late},
+		{"held", ev.Held},
 	} {
 		if c.n != 0 {
 			fmt.Fprintf(&b, " %s=%d", c.name, c.n)

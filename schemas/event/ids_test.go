@@ -99,8 +99,13 @@ func TestHasherParts(t *testing.T) {
 func TestCompare(t *testing.T) {
 	// In order.
 	events := []Event{
-		{Time: -1}, {Time: 1, Source: SourceK8s, ID: ID{9}}, {Time: 1, Source: SourceHubble}, {Time: 1, Source: SourceHubble, ID: ID{15: 1}},
-		{Time: 1, Source: SourceHubble, ID: ID{1}}, {Time: 1, Source: SourceGCP}, {Time: 2},
+		{Time: -1},
+		{Time: 1, Source: SourceK8s, ID: ID{9}},
+		{Time: 1, Source: SourceHubble},
+		{Time: 1, Source: SourceHubble, ID: ID{15: 1}},
+		{Time: 1, Source: SourceHubble, ID: ID{1}},
+		{Time: 1, Source: SourceGCP},
+		{Time: 2},
 	}
 	for i := range events {
 		for j := range events {

@@ -31,7 +31,6 @@ type tl struct {
 	revision uint32
 	dead     bool // superseded, or an older revision
 	owner    int32
-	home     bool
 }
 
 var methodIndex = func() map[string]int {

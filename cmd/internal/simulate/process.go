@@ -18,7 +18,6 @@ type process struct {
 	ref      event.ProcessRef
 	tetragon []byte // the process object up to and without its closing brace
 	fact     *fact
-	traced   bool     // TRACEPARENT in its environment
 	event    event.ID // of its exec record
 	lost     bool     // that record was lost
 	dead     bool
