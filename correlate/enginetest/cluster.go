@@ -63,7 +63,6 @@ type conn struct {
 	count                      uint32
 	opened, busy, closed       time.Duration
 	original                   netip.AddrPort
-	serverSocket               bool
 }
 
 // Random makes the events of a small cluster, in no order. Equal seeds and

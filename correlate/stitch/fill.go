@@ -260,7 +260,12 @@ func fillSocket(e *event.Event, p *event.Socket, st *timeline.Step, a *attribute
 	st.Layer = timeline.LayerNetwork
 	if st.Name == "" {
 		verb := "connect "
-		if p.Role == event.RoleServer {
+		switch {
+		case e.Kind == event.KindSocketClose:
+			verb = "close "
+		case e.Kind == event.KindSocketOwner:
+			verb = "use of "
+		case p.Role == event.RoleServer:
 			verb = "accept "
 		}
 		st.Name = a.text.join(verb, a.text.addrPort(p.Tuple.Dst))
@@ -287,7 +292,11 @@ func fillFlow(e *event.Event, p *event.Flow, st *timeline.Step, a *attributes, f
 		st.Layer = timeline.LayerPolicy
 	}
 	if first {
-		st.Name = a.text.join(p.Verdict.String(), " ", a.text.addrPort(p.Tuple.Dst))
+		server := p.Tuple.Dst
+		if p.Reply {
+			server = p.Tuple.Src
+		}
+		st.Name = a.text.join(p.Verdict.String(), " ", a.text.addrPort(server))
 	}
 	a.local(p.Tuple.Src)
 	a.peer(p.Tuple.Dst)

@@ -189,8 +189,12 @@ func unclaimed(f *forest, n int32) bool {
 		return false
 	}
 	for p := f.nodes[n].parent; p != none; p = f.nodes[p].parent {
-		if s := f.nodes[p].span; s != nil && (s.Kind == event.SpanKindClient ||
-			s.Stage == event.StageTool || s.Stage == event.StageModel || s.Stage == event.StageRetrieval) {
+		switch s := f.nodes[p].span; {
+		case s == nil:
+		case s.Kind == event.SpanKindServer:
+			return true // what called this server is no reason for what the server does
+		case s.Kind == event.SpanKindClient, s.Stage == event.StageTool, s.Stage == event.StageModel,
+			s.Stage == event.StageRetrieval:
 			return false
 		}
 	}
