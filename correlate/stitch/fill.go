@@ -263,8 +263,6 @@ func fillSocket(e *event.Event, p *event.Socket, st *timeline.Step, a *attribute
 		switch {
 		case e.Kind == event.KindSocketClose:
 			verb = "close "
-		case e.Kind == event.KindSocketOwner:
-			verb = "use of "
 		case p.Role == event.RoleServer:
 			verb = "accept "
 		}
