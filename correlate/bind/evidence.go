@@ -1,6 +1,9 @@
 package bind
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -14,7 +17,7 @@ func (n *Node) decideOnSocket(d decision, s *socket, method correlate.Method) {
 		return
 	}
 	n.note(d.e, s)
-	if p := s.owner; p != nil && !p.key.IsZero() {
+	if p := s.owner; p != nil && p.works() {
 		// The process that owns the socket works for one request.
 		n.row(correlate.Row{Key: p.key, Event: d.e, Method: method, Conn: s.conn, Late: d.late})
 		if p.exec != nil {
@@ -22,8 +25,7 @@ func (n *Node) decideOnSocket(d decision, s *socket, method correlate.Method) {
 		}
 		return
 	}
-	for i := len(s.recent) - 1; i >= 0; i-- {
-		x := s.recent[i]
+	for _, x := range s.endedSince(d.e.Time) {
 		if x.p.Ordinal != 0 && x.emitted && x.covers(d.e.Time) {
 			n.place(d, x, method, false)
 			return
@@ -84,16 +86,16 @@ func (n *Node) expireEvidence(w waiting) {
 		return // placed in the meantime
 	}
 	var open []*exchange
-	for _, x := range s.recent {
+	for _, x := range s.endedSince(d.e.Time) {
 		if x.covers(d.e.Time) {
 			open = append(open, x)
 		}
 	}
-	if len(open) == 0 && !w.long && s.closed > n.now && !s.busySince(d.e.Time) {
+	if !w.long && s.closed > n.now && !s.busySince(d.e.Time) && (len(open) == 0 || s.multiplexed()) {
 		// The request that was under way may be a long one.
 		s.pending = append(s.pending, d)
 		w.long = true
-		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
+		n.longer.push(n.now.Add(n.cfg.AgentHorizon-n.cfg.Horizon), w)
 		return
 	}
 	method := methodOf(d.e)
@@ -119,6 +121,18 @@ func (n *Node) expireEvidence(w waiting) {
 		return
 	}
 	n.out.unmatched(d.e, correlate.Ambient)
+}
+
+// endedSince returns the exchanges that ended at t or later.
+func (s *socket) endedSince(t event.Time) []*exchange {
+	i, _ := slices.BinarySearchFunc(s.recent, t, func(x *exchange, t event.Time) int { return cmp.Compare(x.e.Time, t) })
+	return s.recent[i:]
+}
+
+// multiplexed reports whether several requests may be under way at once.
+func (s *socket) multiplexed() bool {
+	n := len(s.recent)
+	return n > 0 && s.recent[n-1].p.Ordinal == 0
 }
 
 // busySince reports whether a request began on the socket after t and has

@@ -2,6 +2,7 @@ package bind
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -40,7 +41,7 @@ type response struct {
 }
 
 func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
-	n.bootID = e.Boot
+	n.booted(e)
 	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
 	if s.workload == nil && p.Workload.Pod != "" {
 		s.workload = &p.Workload
@@ -52,8 +53,12 @@ func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
 	}
 	x := &exchange{e: e, p: p, s: s}
 	n.exchanges[e.ID] = x
-	s.recent = append(s.recent, x)
-	if p.Goroutine != 0 && !x.server() {
+	at := len(s.recent)
+	for at > 0 && s.recent[at-1].e.Time > e.Time { // late
+		at--
+	}
+	s.recent = slices.Insert(s.recent, at, x)
+	if p.Goroutine != 0 && !p.Process.IsZero() && !x.server() {
 		key := routine{p.Process, p.Goroutine}
 		n.routines[key] = append(n.routines[key], x)
 	}
@@ -85,7 +90,7 @@ func (n *Node) decideExchange(x *exchange, late bool) {
 	if r := n.responses[x.p.ResponseID]; x.p.ResponseID != "" && r.span != nil {
 		n.answered(x, r.span)
 	}
-	if p := x.s.owner; p != nil && !p.key.IsZero() {
+	if p := x.s.owner; p != nil && p.works() {
 		n.bindTo(x, p.key, correlate.ExecLineage)
 		if p.exec != nil {
 			n.link(x, correlate.Link{Kind: correlate.LinkCause, From: x.e.ID, To: p.exec.ID, Method: correlate.ExecLineage})
@@ -144,7 +149,7 @@ func (n *Node) emit(x *exchange) {
 	x.s.joined = true
 	x.s.conn.Steps++
 	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: x.s.conn, Span: x.span, Late: x.late})
-	if x.server() && x.p.Goroutine != 0 {
+	if x.server() && x.p.Goroutine != 0 && !x.p.Process.IsZero() {
 		n.causes(x)
 	}
 	if x.p.Ordinal != 0 {
@@ -175,12 +180,13 @@ func (n *Node) link(x *exchange, l correlate.Link) {
 
 // offer tells the hub what this end of the connection knows.
 func (n *Node) offer(x *exchange) {
-	if !x.p.Tuple.Complete() {
+	if !x.p.Tuple.Complete() || x.p.Ordinal == 0 && x.p.StreamID == 0 {
 		return
 	}
 	n.out.Offers = append(n.out.Offers, Offer{
 		ID: x.e.ID, Node: n.name, Tuple: x.p.Tuple, Server: x.server(), Ordinal: x.p.Ordinal, Stream: x.p.StreamID,
 		Start: cmp.Or(x.p.Start, x.e.Time), End: x.e.Time, Key: x.key, Method: x.method,
+		Opened: x.s.opened, Closed: x.s.closed, Cluster: x.e.Cluster,
 	})
 }
 
@@ -207,7 +213,13 @@ func (n *Node) Answer(a Answer, now event.Time, out *Out) {
 
 // expire ends the wait of something: no claim can come any more.
 func (n *Node) expire(w waiting) {
-	if w.e != nil {
+	switch {
+	case w.response != "":
+		if r := n.responses[w.response]; r != nil && r.span == w.e && r.exchange == nil {
+			delete(n.responses, w.response)
+		}
+		return
+	case w.e != nil:
 		n.expireEvidence(w)
 		return
 	}

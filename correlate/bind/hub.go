@@ -19,8 +19,11 @@ type Offer struct {
 	Server          bool
 	Ordinal, Stream uint32
 	Start, End      event.Time
-	Key             correlate.Key
-	Method          correlate.Method
+	// Opened and Closed bound the connection as this end knows it.
+	Opened, Closed event.Time
+	Cluster        string
+	Key            correlate.Key
+	Method         correlate.Method
 }
 
 // Answer is what the hub tells one end about the other.
@@ -44,6 +47,7 @@ type Hub struct {
 }
 
 type meeting struct {
+	cluster, node   string      // node: only where the address means something on one node alone
 	tuple           event.Tuple // canonical
 	ordinal, stream uint32
 }
@@ -54,9 +58,8 @@ type end struct {
 }
 
 // skew is how far the clocks of two nodes may differ and their two views of
-// one exchange still be paired. A tuple with the same ordinal does not come
-// back sooner: a port rests in TIME_WAIT for a minute.
-const skew = 10 * time.Second
+// one exchange still be paired.
+const skew = 2 * time.Second
 
 // NewHub returns an empty hub.
 func NewHub(cfg window.Config) *Hub {
@@ -98,7 +101,20 @@ func (h *Hub) Match(offers []Offer, now event.Time, answers []Answer) []Answer {
 	return answers
 }
 
-func (o *Offer) meeting() meeting { return meeting{o.Tuple.Canonical(), o.Ordinal, o.Stream} }
+func (o *Offer) meeting() meeting {
+	m := meeting{cluster: o.Cluster, tuple: o.Tuple.Canonical(), ordinal: o.Ordinal, stream: o.Stream}
+	if a := o.Tuple.Dst.Addr(); a.IsLoopback() || a.IsLinkLocalUnicast() {
+		m.node = o.Node
+	}
+	return m
+}
+
+// sameConnection reports whether two ends of one tuple can be of one
+// connection: they were open at the same time. Ports are used again at once
+// after a reset.
+func (o *Offer) sameConnection(p *Offer) bool {
+	return o.Opened <= p.Closed.Add(skew) && p.Opened <= o.Closed.Add(skew)
+}
 
 func (h *Hub) match(o *Offer, now event.Time, answers []Answer) []Answer {
 	if e := h.ends[o.ID]; e != nil { // it has learnt its key
@@ -116,7 +132,7 @@ func (h *Hub) match(o *Offer, now event.Time, answers []Answer) []Answer {
 	h.expiry.push(now.Add(h.cfg.AgentHorizon), e)
 	key := o.meeting()
 	list := h.waiting[key]
-	best, least := -1, skew
+	best, fit := -1, 0
 	for i, other := range list {
 		if other.offer.Server == o.Server || other.offer.Tuple != o.Tuple.Reverse() {
 			continue
@@ -125,11 +141,12 @@ func (h *Hub) match(o *Offer, now event.Time, answers []Answer) []Answer {
 			continue // both saw the wire, and not the same one
 		}
 		apart := max(other.offer.Start, o.Start).Sub(min(other.offer.End, o.End))
-		if apart <= least {
-			best, least = i, apart
+		if apart <= skew && o.sameConnection(&other.offer) {
+			best = i
+			fit++
 		}
 	}
-	if best < 0 {
+	if fit != 1 { // nobody, or nobody can say which
 		h.waiting[key] = append(list, e)
 		return answers
 	}

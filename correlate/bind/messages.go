@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"time"
+
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -49,7 +51,7 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.HTTPFlow {
 	if a == nil {
 		return nil
 	}
-	alone := a.open == 1
+	alone := a.open == 1 && answers(e, p, a)
 	if a.open--; a.open <= 0 {
 		delete(n.messages, key)
 	}
@@ -57,6 +59,17 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.HTTPFlow {
 		return nil
 	}
 	return a.p
+}
+
+// answers reports whether the response can be the request's: it came in time,
+// and after the latency it states.
+func answers(e *event.Event, p *event.HTTPFlow, a *asked) bool {
+	took := e.Time.Sub(a.e.Time)
+	if p.LatencyNS == 0 {
+		return took <= 2*time.Minute
+	}
+	off := took - time.Duration(p.LatencyNS)
+	return off > -time.Second && off < time.Second
 }
 
 // decideHTTPFlow gives a message the proxy saw to the trace it carries, or that

@@ -31,6 +31,7 @@ type Node struct {
 	localize fifo[*exchange]
 	short    fifo[waiting] // Config.Horizon
 	long     fifo[waiting] // Config.AgentHorizon
+	longer   fifo[waiting] // what was short and turned out to need as long
 }
 
 // decision is an event on its second look.
@@ -49,6 +50,8 @@ type waiting struct {
 	s    *socket
 	e    *event.Event
 	long bool // it has been extended once
+	// response is a model's response id that the span e named.
+	response string
 }
 
 // NewNode returns an empty node.
@@ -87,6 +90,9 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 		if n.long.due(&at) {
 			what = 4
 		}
+		if n.longer.due(&at) {
+			what = 5
+		}
 		if what < 0 || at >= end {
 			n.out = nil
 			return
@@ -104,6 +110,8 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 			n.expire(n.short.pop())
 		case 4:
 			n.expire(n.long.pop())
+		case 5:
+			n.expire(n.longer.pop())
 		}
 	}
 }
@@ -116,6 +124,7 @@ func (n *Node) Next() event.Time {
 	n.localize.due(&at)
 	n.short.due(&at)
 	n.long.due(&at)
+	n.longer.due(&at)
 	return at
 }
 
@@ -198,7 +207,8 @@ func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
 
 // horizon queues something for the time when no claim can come any more.
 func (n *Node) horizon(w waiting, workload *event.Workload) {
-	if workload != nil && n.agents[workloadKey(workload)] {
+	several := w.x != nil && w.x.p.StreamID != 0 // evidence of its connection waits as long
+	if several || workload != nil && n.agents[workloadKey(workload)] {
 		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
 		return
 	}
@@ -227,6 +237,16 @@ func sameWorkload(a, b *event.Workload) bool {
 	}
 	return (a.Pod == "" || b.Pod == "" || a.Pod == b.Pod) &&
 		(a.Namespace == "" || b.Namespace == "" || a.Namespace == b.Namespace)
+}
+
+// binds reports whether a span's claim about its workload lets it bind to a
+// socket. A span that claims none binds to no socket whose workload is known:
+// anybody could have sent it.
+func binds(claim, socket *event.Workload) bool {
+	if socket != nil && (socket.Pod != "" || socket.PodUID != "") && claim.Pod == "" && claim.PodUID == "" {
+		return false
+	}
+	return sameWorkload(claim, socket)
 }
 
 // fifo is a queue of things due at times that never decrease.

@@ -18,7 +18,12 @@ type process struct {
 	ended   event.Time // Never while it runs
 	key     correlate.Key
 	method  correlate.Method
+	serves  bool // it has accepted connections: whatever it does may be for anybody
 }
+
+// works reports whether the process works for one request: it, or what started
+// it, was told the trace, and it serves nobody.
+func (p *process) works() bool { return !p.key.IsZero() && !p.serves }
 
 // processes is the node's index of processes. Pids are reused, so one is
 // looked up with a time; exec ids are not.
@@ -63,7 +68,11 @@ func (i *processes) find(id event.ExecID, ref event.ProcessRef, t event.Time) *p
 	if ref.PID == 0 {
 		return nil
 	}
-	return i.at(ref, t)
+	p := i.at(ref, t)
+	if p != nil && id != "" && p.execID != "" && !i.ablate.NoIntervals {
+		return nil // both have exec ids, and they differ
+	}
+	return p
 }
 
 // add makes a process that is known by its name alone.
@@ -193,6 +202,9 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 	method := correlate.SockAddress
 	if x.SockAddr != 0 {
 		s = n.sockets.byAddr(x.SockAddr, x.Tuple, d.e.Time)
+		if s != nil && !x.Tuple.Complete() && s.conn.PID != 0 && x.Process.PID != 0 && s.conn.PID != x.Process.PID {
+			s = nil // the address alone, of another process: the socket's close may have been lost
+		}
 	}
 	if s == nil && x.Tuple.Complete() {
 		s, method = n.sockets.byTuple(x.Tuple, d.e.Time, event.RoleUnknown), correlate.FiveTuple

@@ -94,6 +94,14 @@ func (s *socket) agrees(t event.Tuple) bool {
 	return s.original.IsValid() && (t.Src == s.tuple.Src && t.Dst == s.original || t.Dst == s.tuple.Src && t.Src == s.original)
 }
 
+// speaksTo reports whether a tuple can be the socket's, as far as addresses of
+// its own end go: the peer's may be before or after translation, and a port may
+// be missing.
+func (s *socket) speaksTo(t event.Tuple) bool {
+	own := s.tuple.Src.Addr()
+	return !own.IsValid() || !t.Src.Addr().IsValid() || t.Src.Addr() == own || t.Dst.Addr() == own
+}
+
 // pick returns the one socket of the list that holds at t: of the preferred
 // role if both ends are there, the newest if a name was handed on within slack.
 func pick(list []*socket, at event.Time, prefer event.Role, anyTime bool) *socket {
@@ -117,9 +125,12 @@ func pick(list []*socket, at event.Time, prefer event.Role, anyTime bool) *socke
 
 // indexSocket takes in what the shim says of a socket.
 func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
-	n.bootID = e.Boot
+	n.booted(e)
 	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
 	i := &n.sockets
+	if e.Kind == event.KindSocketOpen && !n.ablate.NoIntervals {
+		n.supersede(s, i.tuples[s.tuple.Canonical()], e.Time)
+	}
 	if p.Opened != 0 && (s.opened == 0 || e.Kind == event.KindSocketOpen) {
 		s.opened = p.Opened
 	} else if e.Kind == event.KindSocketOpen {
@@ -128,6 +139,9 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 	s.conn.Opened = s.opened
 	if p.Addr != 0 && s.addr == 0 {
 		s.addr = p.Addr
+		if !i.ablate.NoSockExpiry {
+			n.supersede(s, i.addrs[p.Addr], e.Time)
+		}
 		i.addrs[p.Addr] = append(i.addrs[p.Addr], s)
 	}
 	if p.Original.IsValid() && !s.original.IsValid() {
@@ -145,6 +159,9 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		}
 		s.conn.PID = p.Process.PID
 	}
+	if s.owner != nil && s.role == event.RoleServer {
+		s.owner.serves = true
+	}
 	if p.Verdict.Denied() {
 		s.conn.Verdict = p.Verdict
 	}
@@ -154,6 +171,42 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
 	}
 	n.forgetSockets()
+}
+
+// supersede closes the sockets that had a name before s took it: their own
+// close was lost.
+func (n *Node) supersede(s *socket, before []*socket, at event.Time) {
+	for _, o := range before {
+		if o != s && o.closed == event.Never && (o.tuple == s.tuple || o.addr == s.addr && s.addr != 0) {
+			o.closed = at
+			n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), o)
+		}
+	}
+}
+
+// booted takes note of the node's boot. What was open before another boot is
+// no more.
+func (n *Node) booted(e *event.Event) {
+	if e.Boot == n.bootID || e.Boot.IsZero() {
+		return
+	}
+	if !n.bootID.IsZero() {
+		for _, s := range n.sockets.cookies {
+			if s.boot == n.bootID && s.closed == event.Never {
+				s.closed = e.Time
+				n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
+			}
+		}
+		for _, list := range n.processes.byPID {
+			for _, p := range list {
+				if p.ended == event.Never && p.started < e.Time {
+					p.ended = e.Time
+					n.processes.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
+				}
+			}
+		}
+	}
+	n.bootID = e.Boot
 }
 
 // socket returns the socket with the cookie, making it if it is new: a socket
@@ -220,7 +273,7 @@ func (n *Node) accepted(p *event.Span, end event.Time) *socket {
 	var found *socket
 	for _, s := range n.sockets.remotes[p.Peer] {
 		switch {
-		case s.role == event.RoleClient || !sameWorkload(s.workload, &p.Workload):
+		case s.role == event.RoleClient || !binds(&p.Workload, s.workload):
 			continue
 		case !n.ablate.NoIntervals && (s.opened > end.Add(slack) || s.closed < p.Start.Add(-slack)):
 			continue
@@ -246,14 +299,14 @@ func (n *Node) accepted(p *event.Span, end event.Time) *socket {
 // dialled returns the socket that a client span names by cookie or local end.
 func (n *Node) dialled(e *event.Event, p *event.Span) *socket {
 	if p.Cookie != 0 {
-		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil && sameWorkload(s.workload, &p.Workload) && s.holds(p.Start) {
+		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil && binds(&p.Workload, s.workload) && s.holds(p.Start) {
 			return s
 		}
 		return nil
 	}
 	if p.Local.IsValid() && p.Peer.IsValid() {
 		t := event.Tuple{Proto: event.ProtoTCP, Src: p.Local, Dst: p.Peer}
-		if s := n.sockets.byTuple(t, p.Start, event.RoleClient); s != nil && s.tuple.Src == p.Local && sameWorkload(s.workload, &p.Workload) {
+		if s := n.sockets.byTuple(t, p.Start, event.RoleClient); s != nil && s.tuple.Src == p.Local && binds(&p.Workload, s.workload) {
 			return s
 		}
 	}
@@ -264,7 +317,7 @@ func (n *Node) dialled(e *event.Event, p *event.Span) *socket {
 func (n *Node) socketOfFlow(e *event.Event, p *event.Flow) (*socket, correlate.Method) {
 	if p.Cookie != 0 {
 		// Hubble knows cookies, not boots: the present boot is meant.
-		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil {
+		if s := n.sockets.byCookie(n.boot(e), p.Cookie); s != nil && s.holds(e.Time) && s.speaksTo(p.Tuple) {
 			return s, correlate.SocketCookie
 		}
 	}

@@ -26,9 +26,8 @@ func (n *Node) indexSpan(e *event.Event, p *event.Span) {
 		n.spans = append(n.spans, e)
 	}
 	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
-		if r := n.response(p.GenAI.ResponseID); r.span == nil {
-			r.span = e
-		}
+		n.response(p.GenAI.ResponseID).span = e
+		n.horizon(waiting{e: e, response: p.GenAI.ResponseID}, nil)
 	}
 }
 
@@ -174,8 +173,9 @@ func (n *Node) claimed(x *exchange, c *claim) {
 // answered joins an exchange and the model span that names its response.
 func (n *Node) answered(x *exchange, span *event.Event) {
 	p := span.Payload.(*event.Span)
-	if x.span != (event.SpanID{}) || !sameWorkload(x.s.workload, &p.Workload) {
-		return
+	if x.span != (event.SpanID{}) || !binds(&p.Workload, x.s.workload) ||
+		x.p.Start < p.Start.Add(-slack) || x.e.Time > span.Time.Add(slack) {
+		return // ids of some servers come again
 	}
 	x.span = p.SpanID
 	n.bindTo(x, correlate.TraceKey(p.TraceID), correlate.ResponseID)
