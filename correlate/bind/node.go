@@ -49,7 +49,7 @@ type waiting struct {
 	x    *exchange
 	s    *socket
 	e    *event.Event
-	long bool // it has been extended once
+	long bool // it has waited for Config.AgentHorizon
 	// response is a model's response id that the span e named.
 	response string
 }
@@ -209,6 +209,7 @@ func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
 func (n *Node) horizon(w waiting, workload *event.Workload) {
 	several := w.x != nil && w.x.p.StreamID != 0 // evidence of its connection waits as long
 	if several || workload != nil && n.agents[workloadKey(workload)] {
+		w.long = true
 		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
 		return
 	}
