@@ -22,7 +22,6 @@ type Directory struct {
 	accepted map[netip.AddrPort][]acceptance
 	beats    map[beat]event.Time
 	gaps     map[string][]Gap // by node, in order of discovery
-	seen     [event.Sources]bool
 	edges    bool
 }
 
@@ -70,7 +69,6 @@ func NewDirectory(cfg window.Config) *Directory {
 
 // Observe takes in one event, in canonical order.
 func (d *Directory) Observe(e *event.Event) {
-	d.seen[e.Source] = true
 	switch p := e.Payload.(type) {
 	case *event.EdgeRequest:
 		d.edges = true

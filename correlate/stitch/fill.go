@@ -21,7 +21,9 @@ func (m *maker) fill(f *forest, n int32, st *timeline.Step, a *attributes, agent
 	}
 	if nd.span == nil && nd.exchange == nil {
 		for i := nd.first; i != none; i = f.next[i] {
-			fillEvent(f.rows[i].Event, st, a, i == nd.first)
+			if !f.hidden(i, nd) {
+				fillEvent(f.rows[i].Event, st, a, i == nd.first)
+			}
 		}
 	}
 }

@@ -19,8 +19,9 @@ type node struct {
 	exchange    *event.Exchange // the observation
 	seen        int32           // row of the observation
 	kind        nodeKind
-	shown       bool // is a step of the timeline being made
-	taken       bool // an edge request whose backend request is known
+	shown       bool  // is a step of the timeline being made
+	fits        int32 // how many roots or edge requests fit this edge request or root
+	taken       bool  // an edge request whose backend request is known
 }
 
 type nodeKind uint8
@@ -64,6 +65,7 @@ type forest struct {
 	spanOf    map[event.ID]event.SpanID
 	duplicate []bool
 	biggest   int
+	cut       event.Time // rows after it are not shown yet
 	edgeNodes []int32
 	rootNodes []int32 // those that an edge request may have caused
 	found     []match
@@ -170,6 +172,11 @@ func (f *forest) mergeNode(m, n int32) {
 		f.of[i] = n
 	}
 	b.fold = n
+}
+
+// hidden reports whether a row of a node that is shown is not known yet.
+func (f *forest) hidden(i int32, nd *node) bool {
+	return f.cut != 0 && i != nd.first && f.rows[i].Event.Time > f.cut && nd.seen != i && nd.exchange == nil && nd.span == nil
 }
 
 // top is the node that n is part of.

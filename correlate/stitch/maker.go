@@ -30,7 +30,7 @@ type maker struct {
 }
 
 // make assembles the timeline of an entry from its nodes.
-func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Time) *timeline.Timeline {
+func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Timeline {
 	t := &timeline.Timeline{
 		ID: e.id, State: timeline.Closed, Start: e.start, End: e.end,
 		TraceIDs: []string{}, Related: []string{}, Agents: []string{}, Models: []string{}, Tools: []string{},
@@ -55,6 +55,7 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32, cut event.Tim
 	}
 	m.slabs(f)
 	m.ids = slices.Grow(m.ids[:0], len(f.nodes))[:len(f.nodes)]
+	clear(m.ids)
 	for _, n := range m.order {
 		id := f.rows[f.nodes[n].first].Event.ID
 		m.ids[n] = m.text.hex(id[:8])
@@ -117,7 +118,7 @@ func (m *maker) parent(f *forest, n, root int32) int32 {
 		return none
 	}
 	for p := f.nodes[n].parent; p != none; p = f.nodes[p].parent {
-		if f.nodes[p].shown {
+		if f.nodes[p].shown && m.ids[p] != "" { // not beyond MaxSteps
 			return p
 		}
 	}
@@ -143,6 +144,10 @@ func (m *maker) step(f *forest, n, root int32, agents []string) timeline.Step {
 	for i := nd.first; i != none; i = f.next[i] {
 		if f.rows[i].Conn != nil && (conn == nil || i == nd.seen) {
 			conn = f.rows[i].Conn
+		}
+		if f.hidden(i, nd) {
+			st.End = min(st.End, f.cut)
+			continue
 		}
 		if !f.duplicate[i] {
 			id := f.rows[i].Event.ID

@@ -40,7 +40,7 @@ func (p *Preview) Make(key correlate.Key, rows []correlate.Row, update uint32) *
 			e.root = f.rows[nd.first].Event.ID
 		}
 	}
-	t := p.maker.make(f, &group{}, e, nodes, event.Never)
+	t := p.maker.make(f, &group{}, e, nodes)
 	t.State, t.Update = timeline.Open, update
 	return t
 }

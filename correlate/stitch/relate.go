@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sennit-io/sennit/schemas/event"
@@ -24,6 +25,9 @@ func (f *forest) relate() {
 func (f *forest) parentOf(n int32) int32 {
 	nd := &f.nodes[n]
 	r := &f.rows[nd.first]
+	if f.fromOutside(nd) {
+		return none // whoever's span it names did not make the call
+	}
 	if nd.span != nil {
 		if p, ok := f.spans[nd.span.ParentID]; ok && p != n {
 			return p
@@ -31,7 +35,7 @@ func (f *forest) parentOf(n int32) int32 {
 	}
 	if nd.exchange != nil {
 		id := f.rows[nd.seen].Event.ID
-		if p, ok := f.spans[nd.exchange.Trace.SpanID]; ok && nd.span == nil {
+		if p, ok := f.spans[nd.exchange.Trace.SpanID]; ok && f.top(p) != n {
 			return p
 		}
 		if p, ok := f.events[f.peers[id]]; ok && nd.exchange.Role == event.RoleServer {
@@ -131,23 +135,20 @@ func (f *forest) adoptBy(fits func(nd, ed *node, e *event.EdgeRequest) bool, ret
 		for _, n := range f.rootNodes {
 			if nd := &f.nodes[n]; nd.parent == none && fits(nd, ed, e) {
 				f.found = append(f.found, match{n, m})
+				nd.fits++
+				ed.fits++
 			}
 		}
 	}
 	for _, m := range f.found {
-		nodes, edges := 0, 0
-		for _, o := range f.found {
-			if o.node == m.node {
-				nodes++
-			}
-			if o.edge == m.edge {
-				edges++
-			}
+		nd, ed := &f.nodes[m.node], &f.nodes[m.edge]
+		if nd.fits == 1 && (retried || ed.fits == 1) {
+			nd.parent = m.edge
+			ed.taken = true
 		}
-		if nodes == 1 && (retried || edges == 1) {
-			f.nodes[m.node].parent = m.edge
-			f.nodes[m.edge].taken = true
-		}
+	}
+	for _, m := range f.found {
+		f.nodes[m.node].fits, f.nodes[m.edge].fits = 0, 0
 	}
 }
 
@@ -210,6 +211,22 @@ func (f *forest) fromInside(nd *node) bool {
 	}
 	return false
 }
+
+// fromOutside reports whether a served request came from an address that no
+// cluster has inside: the internet, or a load balancer's own.
+func (f *forest) fromOutside(nd *node) bool {
+	var peer netip.Addr
+	switch {
+	case nd.exchange != nil && nd.exchange.Role == event.RoleServer:
+		peer = nd.exchange.Tuple.Dst.Addr()
+	case nd.span != nil && nd.span.Kind == event.SpanKindServer:
+		peer = nd.span.Peer.Addr()
+	}
+	return peer.IsValid() && peer.IsGlobalUnicast() && !peer.IsPrivate() && !shared.Contains(peer) && !f.fromInside(nd)
+}
+
+// shared is the carrier-grade range (RFC 6598), which clusters use for pods.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
 
 // resolve finds the root of every node. A claim can name any parent, so a ring
 // is possible: it is cut where it was entered.

@@ -33,13 +33,18 @@ func (s *Stitcher) settle(g *group, now event.Time) {
 	}
 	rows, links, pooled := s.pool(g)
 	if len(rows) == 0 { // links without an event: the event was late or lost
-		s.retire(g, now)
+		if g.news = false; len(g.entries) == 0 {
+			s.retire(g, now)
+		} else {
+			s.reschedule(g, nil, now)
+		}
 		return
 	}
 	f := s.forest
 	f.build(rows, links)
 	trees := s.trees(pooled)
-	s.adoptStrays(g, trees, now)
+	s.adoptStrays(trees)
+	s.gather(trees)
 	s.open(g, trees, now)
 	s.publish(g, trees, now)
 	s.distribute(g, trees, rows, pooled)
@@ -60,8 +65,10 @@ func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link,
 			from, to = min(from, startOf(r.Event).Add(-skew)), max(to, r.Event.Time.Add(skew))
 		}
 	}
+	s.partial = false
 	for _, e := range g.entries {
 		if many && !e.unsettled() && (e.start > to || e.end < from) {
+			s.partial = true
 			continue
 		}
 		rows = append(rows, e.rows...)
@@ -164,7 +171,7 @@ func (f *forest) contains(n int32, id event.ID) bool {
 // asks anew, so a second request that comes to light takes the answer back.
 // Among several, time alone is no proof: then it is in doubt. Where there is no
 // request at all, the evidence makes one without a root.
-func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
+func (s *Stitcher) adoptStrays(trees []tree) {
 	f := s.forest
 	var whole []int
 	for i := range trees {
@@ -173,6 +180,9 @@ func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
 		}
 	}
 	s.doubts = s.doubts[:0]
+	if len(whole) == 0 && s.partial {
+		return // theirs may be an entry that is not here
+	}
 	if len(whole) == 0 || s.ablate.TraceIsRequest {
 		first := 0
 		if len(whole) > 0 {
@@ -208,7 +218,7 @@ func (s *Stitcher) adoptStrays(g *group, trees []tree, now event.Time) {
 				}
 			}
 		}
-		if len(whole) == 1 && len(during) == 1 {
+		if len(whole) == 1 && len(during) == 1 && !s.partial {
 			t.into, t.stray = whole[0], false
 			continue
 		}
@@ -313,7 +323,7 @@ func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
 	f := s.forest
 	for i := range trees { // ids first: entries name each other
 		if e := trees[i].entry; e != nil && now >= e.next {
-			s.name(g, e, trees, int32(i))
+			s.name(g, e, i)
 		}
 	}
 	for _, m := range s.merged {
@@ -334,9 +344,10 @@ func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
 			cut = now
 		}
 		e.next = now.Add(time.Minute << min(e.revision, 6))
-		t := s.maker.make(f, g, e, s.members(trees, int32(i), cut), cut)
+		f.cut = cut
+		t := s.maker.make(f, g, e, s.members(trees, i, cut))
 		s.addDoubts(t, trees, i)
-		s.count()
+		s.count(i)
 		print := printOf(t)
 		if e.revision > 0 && print == e.print {
 			continue
@@ -354,37 +365,66 @@ func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
 }
 
 // members lists the nodes of a tree and of those it adopted that are known at
-// the cut, parents pointing at the nearest ancestor that is.
-func (s *Stitcher) members(trees []tree, i int32, cut event.Time) []int32 {
+// the cut.
+func (s *Stitcher) members(trees []tree, tree int, cut event.Time) []int32 {
 	f := s.forest
 	s.nodes = s.nodes[:0]
-	for n := range f.nodes {
+	for _, n := range s.nodesOf(tree) {
 		nd := &f.nodes[n]
-		nd.shown = false
-		if nd.fold != none || nd.kind == nodeLog && nd.parent != none {
-			continue
-		}
-		t := s.treeOf[n]
-		if t != i && int32(trees[t].into) != i {
-			continue
-		}
-		if f.rows[nd.first].Event.Time <= cut || int32(n) == trees[i].node {
-			nd.shown = true
-			s.nodes = append(s.nodes, int32(n))
+		nd.shown = (nd.kind != nodeLog || nd.parent == none) &&
+			(f.rows[nd.first].Event.Time <= cut || n == trees[tree].node)
+		if nd.shown {
+			s.nodes = append(s.nodes, n)
 		}
 	}
 	return s.nodes
 }
 
-// count settles the fate of the events that the timeline shows; logs live with
-// the step of their span.
-func (s *Stitcher) count() {
+// gather lists the nodes of each tree, those of the trees it adopted among them.
+func (s *Stitcher) gather(trees []tree) {
 	f := s.forest
+	s.from = append(s.from[:0], make([]int32, len(trees)+1)...)
+	owner := func(n int) int32 {
+		t := s.treeOf[n]
+		if into := trees[t].into; into >= 0 {
+			t = int32(into)
+		}
+		return t
+	}
 	for n := range f.nodes {
+		if f.nodes[n].fold == none {
+			s.from[owner(n)+1]++
+		}
+	}
+	for t := range trees {
+		s.from[t+1] += s.from[t]
+	}
+	s.list = append(s.list[:0], make([]int32, s.from[len(trees)])...)
+	fill := append(s.fill[:0], s.from...)
+	for n := range f.nodes {
+		if f.nodes[n].fold == none {
+			t := owner(n)
+			s.list[fill[t]] = int32(n)
+			fill[t]++
+		}
+	}
+	s.fill = fill
+}
+
+// nodesOf returns the nodes of a tree, in canonical order.
+func (s *Stitcher) nodesOf(tree int) []int32 { return s.list[s.from[tree]:s.from[tree+1]] }
+
+// count settles the fate of the events that the tree's timeline shows; logs
+// live with the step of their span.
+func (s *Stitcher) count(tree int) {
+	f := s.forest
+	for _, n := range s.nodesOf(tree) {
 		nd := &f.nodes[n]
 		if nd.shown || nd.kind == nodeLog && nd.parent != none && f.nodes[nd.parent].shown {
 			for i := nd.first; i != none; i = f.next[i] {
-				s.countRow(i)
+				if !f.hidden(i, nd) {
+					s.countRow(i)
+				}
 			}
 		}
 	}
@@ -410,17 +450,11 @@ func (s *Stitcher) countRow(i int32) {
 // name gives the entry its timeline id: its best trace id, with a number if it
 // is not the first request of it. A published id that is no longer the best is
 // superseded.
-func (s *Stitcher) name(g *group, e *entry, trees []tree, i int32) {
+func (s *Stitcher) name(g *group, e *entry, tree int) {
 	f := s.forest
 	best, bestRank, bestStart := correlate.Key{}, rankOther+1, event.Never
-	for n := range f.nodes {
+	for _, n := range s.nodesOf(tree) {
 		nd := &f.nodes[n]
-		if nd.fold != none {
-			continue
-		}
-		if t := s.treeOf[n]; t != i && int32(trees[t].into) != i {
-			continue
-		}
 		for j := nd.first; j != none; j = f.next[j] {
 			r := rankRow(&f.rows[j])
 			if r > bestRank {
@@ -480,11 +514,14 @@ func (s *Stitcher) supersede(e *entry, by string) {
 	})
 }
 
+// maxDoubts bounds the list of a timeline's ambiguous events; all are counted.
+const maxDoubts = 1000
+
 // addDoubts lists the events that may belong to this timeline or another.
 func (s *Stitcher) addDoubts(t *timeline.Timeline, trees []tree, i int) {
 	f := s.forest
 	for _, d := range s.doubts {
-		if !slices.Contains(d.candidates, i) {
+		if !slices.Contains(d.candidates, i) || len(t.Ambiguous) >= maxDoubts {
 			continue
 		}
 		var among []timeline.Candidate
@@ -493,10 +530,7 @@ func (s *Stitcher) addDoubts(t *timeline.Timeline, trees []tree, i int) {
 				among = append(among, timeline.Candidate{TimelineID: e.id, Confidence: round3(1 / float64(len(d.candidates)))})
 			}
 		}
-		for n := range f.nodes {
-			if f.nodes[n].fold != none || s.treeOf[n] != int32(d.tree) {
-				continue
-			}
+		for _, n := range s.nodesOf(d.tree) {
 			for j := f.nodes[n].first; j != none; j = f.next[j] {
 				t.Ambiguous = append(t.Ambiguous, timeline.Ambiguous{EventID: f.rows[j].Event.ID.String(), Candidates: among})
 			}

@@ -16,25 +16,29 @@ import (
 // Stitcher assembles the timelines of one shard's groups. Not for concurrent
 // use.
 type Stitcher struct {
-	cfg    window.Config
-	dir    *bind.Directory
-	ablate bind.Ablation
-	groups map[correlate.Key]*group
-	wakes  wakes
-	graves *Graves
-	forest *forest
-	maker  maker
-	free   []*group        // forgotten ones, for reuse
-	rows   []correlate.Row // scratch of settle, as are the next ones
-	links  []correlate.Link
-	pooled []*entry
-	rootOf map[event.ID]*entry
-	roots  []tree
-	treeOf []int32 // node → its tree
-	nodes  []int32
-	doubts []doubt
-	merged []merger
-	out    *Out
+	cfg     window.Config
+	dir     *bind.Directory
+	ablate  bind.Ablation
+	groups  map[correlate.Key]*group
+	wakes   wakes
+	graves  *Graves
+	forest  *forest
+	maker   maker
+	free    []*group        // forgotten ones, for reuse
+	rows    []correlate.Row // scratch of settle, as are the next ones
+	links   []correlate.Link
+	pooled  []*entry
+	rootOf  map[event.ID]*entry
+	roots   []tree
+	treeOf  []int32 // node → its tree
+	from    []int32 // tree → where its nodes begin in list
+	list    []int32
+	fill    []int32
+	partial bool // the pool lacks entries of the group
+	nodes   []int32
+	doubts  []doubt
+	merged  []merger
+	out     *Out
 }
 
 // Out is what one step of stitch decided. The receiver empties it with Reset.
