@@ -21,12 +21,13 @@ type Out struct {
 	Derived uint64
 }
 
-// Reset empties the lists and counters for reuse.
+// Reset empties the lists and counters for reuse, but for offers that nobody has
+// taken yet.
 func (o *Out) Reset() {
 	clear(o.Rows)
 	clear(o.Unmatched)
 	*o = Out{
-		Rows: o.Rows[:0], Links: o.Links[:0], Aliases: o.Aliases[:0], Offers: o.Offers[:0], Unmatched: o.Unmatched[:0],
+		Rows: o.Rows[:0], Links: o.Links[:0], Aliases: o.Aliases[:0], Offers: o.Offers, Unmatched: o.Unmatched[:0],
 	}
 }
 

@@ -69,6 +69,8 @@ type Engine struct {
 	stats    Stats
 	answers  []bind.Answer
 	offers   []bind.Offer
+	rows     []correlate.Row
+	rowOrder []int32
 	results  []*timeline.Timeline
 	gone     []correlate.Unmatched
 	err      error
@@ -322,11 +324,10 @@ func (e *Engine) stitch(end event.Time) {
 		}
 	}
 	for _, b := range e.binds {
-		for _, r := range b.out.Rows {
-			rep := e.aliases.Find(r.Key)
-			s := e.shardOf(rep)
-			s.s.Add(rep, r, end-1, &s.out)
-		}
+		e.rows = append(e.rows, b.out.Rows...)
+	}
+	e.addRows(end)
+	for _, b := range e.binds {
 		for _, l := range b.out.Links {
 			rep := e.aliases.Find(l.Key)
 			e.shardOf(rep).s.Link(rep, l, end-1)
@@ -335,6 +336,30 @@ func (e *Engine) stitch(end event.Time) {
 		e.gone = append(e.gone, b.out.Unmatched...)
 		b.out.Reset()
 	}
+}
+
+// addRows hands the rows of a quantum to their groups, in canonical order
+// whichever shard found them: a group that is full refuses the last ones.
+func (e *Engine) addRows(end event.Time) {
+	e.rowOrder = e.rowOrder[:0]
+	for i := range e.rows {
+		e.rowOrder = append(e.rowOrder, int32(i))
+	}
+	slices.SortFunc(e.rowOrder, func(i, j int32) int {
+		a, b := &e.rows[i], &e.rows[j]
+		if c := event.Compare(a.Event, b.Event); c != 0 {
+			return c
+		}
+		return a.Key.Compare(b.Key)
+	})
+	for _, i := range e.rowOrder {
+		r := &e.rows[i]
+		rep := e.aliases.Find(r.Key)
+		s := e.shardOf(rep)
+		s.s.Add(rep, *r, end-1, &s.out)
+	}
+	clear(e.rows)
+	e.rows = e.rows[:0]
 }
 
 func (e *Engine) shardOf(k correlate.Key) *stitchShard {
