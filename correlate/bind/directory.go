@@ -20,9 +20,11 @@ type Directory struct {
 	byUID    map[string]*podSpan
 	byName   map[podName][]*podSpan
 	accepted map[netip.AddrPort][]acceptance
+	closed   fifo[netip.AddrPort] // peers whose connection has ended
 	beats    map[beat]event.Time
 	gaps     map[string][]Gap // by node, in order of discovery
 	edges    bool
+	last     event.Time
 }
 
 type podName struct{ namespace, pod string }
@@ -127,6 +129,7 @@ func (d *Directory) accept(e *event.Event, p *event.Socket) {
 		if list[i].node == e.Node && list[i].to == event.Never {
 			if e.Kind == event.KindSocketClose {
 				list[i].to = e.Time
+				d.forget(p.Tuple.Dst, e.Time)
 			}
 			if e.Kind != event.KindSocketOpen {
 				return
@@ -144,6 +147,25 @@ func (d *Directory) accept(e *event.Event, p *event.Socket) {
 		from, to = p.Opened, e.Time
 	}
 	d.accepted[p.Tuple.Dst] = append(list, acceptance{e.Node, from, to})
+	if to != event.Never {
+		d.forget(p.Tuple.Dst, e.Time)
+	}
+}
+
+// forget drops a peer whose last connection has ended once no span can name it
+// any more.
+func (d *Directory) forget(peer netip.AddrPort, now event.Time) {
+	d.closed.push(max(now, d.last).Add(d.cfg.AgentHorizon), peer)
+	d.last = max(d.last, now)
+	for at := d.last; d.closed.due(&at); at = d.last {
+		peer := d.closed.pop()
+		list := slices.DeleteFunc(d.accepted[peer], func(a acceptance) bool { return a.to < at.Add(-d.cfg.AgentHorizon) })
+		if len(list) == 0 {
+			delete(d.accepted, peer)
+		} else {
+			d.accepted[peer] = list
+		}
+	}
 }
 
 func (d *Directory) addLoss(e *event.Event, p *event.Loss) {

@@ -64,6 +64,7 @@ type entry struct {
 	next       event.Time // no revision before
 	print      uint64     // of what was last published
 	closed     event.Time // when it was first closed
+	dropped    uint32     // rows beyond maxRows
 	client     string
 }
 

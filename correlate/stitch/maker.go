@@ -54,6 +54,7 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 		m.order = m.order[:MaxSteps]
 	}
 	m.slabs(f)
+	t.Truncated += e.dropped
 	m.ids = slices.Grow(m.ids[:0], len(f.nodes))[:len(f.nodes)]
 	clear(m.ids)
 	for _, n := range m.order {

@@ -310,6 +310,12 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 			t = int32(into)
 		}
 		if e := trees[t].entry; e != nil {
+			if len(e.rows) >= maxRows { // something that outlives its request without end
+				if e.dropped++; !rows[i].Counted {
+					s.settleFate(&rows[i], correlate.Dropped)
+				}
+				continue
+			}
 			e.rows = append(e.rows, rows[i])
 		} else {
 			g.active = append(g.active, rows[i])
