@@ -85,7 +85,7 @@ func (s *scorer) meet(f *fact) {
 		for _, i := range s.byPID[place{f.node, uint64(f.pid)}] {
 			st := &s.steps[i]
 			// A process start is converted from the boot clock more than once.
-			if st.layer != timeline.LayerProcess || !live(i) || st.start < f.start-slack || st.start > f.end+slack {
+			if st.layer != timeline.LayerProcess || !live(i) || st.start < f.start-slack || st.start > f.end {
 				continue
 			}
 			if d := abs(st.start - f.start); best < 0 || d < gap {
