@@ -17,10 +17,10 @@ type Policy struct {
 	CommandLines  bool // arguments of processes
 	ToolArguments bool // arguments of tool calls
 	URLQueries    bool // the query of URLs and paths
-	// Key is the cluster's hash key. Hashes of two keys never agree; during a
-	// rotation both nodes' sides carry the newer key as soon as they have it.
-	// The zero key is legal and gives hashes that anyone can guess: it is what
-	// replay of foreign recordings uses, where both sides are in the files.
+	// Key is the cluster's hash key. Hashes of two keys never agree, so a change
+	// of key costs the joins of commands that straddle it. The zero key is legal
+	// and gives hashes that anyone can guess: it is what replay of foreign
+	// recordings uses, where both sides are in the files.
 	Key [32]byte
 }
 
