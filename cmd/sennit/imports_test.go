@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"ingest/gcp":                    {"schemas", "ingest", "ingest/scan"},
 	"ingest/k8s":                    {"schemas", "ingest", "ingest/scan"},
 	"ingest/recording":              {"schemas", "ingest", "ingest/scan"},
+	"ingest/bus":                    {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
+	"ingest/bus/embed":              {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 	"ingest/replay":                 {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
 	"correlate":                     {"schemas"},
 	"correlate/shard":               {"schemas", "correlate/...", "golang.org/x/sync"},

@@ -1,0 +1,212 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/bus/embed"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/event/eventtest"
+)
+
+var limits = bus.Limits{MaxBytes: 1 << 30, MaxAge: time.Hour}
+
+// serve starts a real server with a file store and makes the streams.
+func serve(t *testing.T, o embed.Options) (*embed.Server, jetstream.JetStream) {
+	t.Helper()
+	s, err := embed.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Setup(t.Context(), js, limits); err != nil {
+		t.Fatal(err)
+	}
+	return s, js
+}
+
+// run runs a sender for the length of the test.
+func run(t *testing.T, js jetstream.JetStream, node string) (*bus.Sender, <-chan error) {
+	t.Helper()
+	s, done := bus.NewSender(js, node), make(chan error, 1)
+	go func() { done <- s.Run(t.Context()) }()
+	return s, done
+}
+
+// numbered makes an event that says which one it is.
+func numbered(node string, i int) *event.Event {
+	e := eventtest.Fill(event.KindSpan, uint64(i)+2)
+	e.Node, e.Source = node, event.SourceOTLP
+	e.Payload.(*event.Span).PID = uint32(i)
+	return e
+}
+
+// read takes n events from a position on.
+func read(t *testing.T, js jetstream.JetStream, from bus.Position, n int) (events []event.Event, last bus.Position, heads []bus.Head) {
+	t.Helper()
+	r, err := bus.NewReader(t.Context(), js, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var o bus.Opener
+	for began := time.Now(); len(events) < n; {
+		m, ok, err := r.Next(time.Second)
+		if err != nil || m.Err != nil {
+			t.Fatal(err, m.Err)
+		}
+		if !ok {
+			if time.Since(began) > 30*time.Second {
+				t.Fatalf("%d of %d events came", len(events), n)
+			}
+			continue
+		}
+		var b event.Batch
+		h, err := o.Open(m.Data, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Node != m.Node || int(h.Partition) != m.Partition {
+			t.Errorf("head %+v under node %q, partition %d", h, m.Node, m.Partition)
+		}
+		events, heads, last = append(events, b.Events...), append(heads, h), r.Position(m.Sequence)
+	}
+	return events, last, heads
+}
+
+func TestEventsComeThrough(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	const n, node = 2000, "ip-10-0-0-1.ec2.internal"
+	s, done := run(t, js, node)
+	for i := range n {
+		if err := s.Send(t.Context(), numbered(node, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	got, last, heads := read(t, js, bus.Position{}, n)
+	for i := range got {
+		if d := cmp.Diff(numbered(node, i), &got[i], eventtest.Equal); d != "" {
+			t.Fatalf("event %d (-sent +got):\n%s", i, d)
+		}
+	}
+	if len(heads) > n/100 {
+		t.Errorf("%d events travelled in %d envelopes", n, len(heads))
+	}
+	for i, h := range heads {
+		if h.Sequence != uint64(i+1) || h.Session != heads[0].Session {
+			t.Errorf("envelope %d has sequence %d", i, h.Sequence)
+		}
+	}
+	if err := s.Send(t.Context(), numbered(node, 0)); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("a closed sender took an event: %v", err)
+	}
+
+	// From a position on, only what follows.
+	s, done = run(t, js, "n2")
+	if err := s.Send(t.Context(), numbered("n2", 7)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	<-done
+	got, _, _ = read(t, js, last, 1)
+	if len(got) != 1 || got[0].Node != "n2" {
+		t.Errorf("read %d events, the first of %q", len(got), got[0].Node)
+	}
+}
+
+func TestPositionOfAnotherStream(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	for _, from := range []bus.Position{{Sequence: 1, Created: 1}} {
+		if _, err := bus.NewReader(t.Context(), js, from); !errors.Is(err, bus.ErrStream) {
+			t.Errorf("%+v: %v, want ErrStream", from, err)
+		}
+	}
+	r, err := bus.NewReader(t.Context(), js, bus.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := bus.NewReader(t.Context(), js, r.Position(9)); !errors.Is(err, bus.ErrStream) {
+		t.Errorf("a position beyond the end: %v, want ErrStream", err)
+	}
+}
+
+func TestSetupChecks(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	if err := bus.Setup(t.Context(), js, limits); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	s, err := js.Stream(t.Context(), bus.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Discard = jetstream.DiscardNew
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	err = bus.Setup(t.Context(), js, limits)
+	if !errors.Is(err, bus.ErrStream) || !strings.Contains(fmt.Sprint(err), "nats stream edit EVENTS") {
+		t.Errorf("%v, want ErrStream and what to do", err)
+	}
+}
+
+// A server that dies under a sender loses nothing that the sender was given.
+func TestServerRestarts(t *testing.T) {
+	o := embed.Options{Dir: t.TempDir(), Host: "127.0.0.1", Port: -1}
+	s, js := serve(t, o)
+	sender, done := run(t, js, "n1")
+	const n = 3000
+	for i := range n {
+		if err := sender.Send(t.Context(), numbered("n1", i)); err != nil {
+			t.Fatal(err)
+		}
+		if i == n/2 {
+			s.Close()
+			// The client connected within the program cannot follow to another
+			// server; its sender goes on trying until its context ends.
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	for i := n / 2; ctx.Err() == nil; i++ {
+		_ = sender.Send(ctx, numbered("n1", i)) // back pressure, no loss: it must not spin
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("the sender gave up: %v", err)
+	default:
+	}
+	_, js = serve(t, o)
+	got, _, _ := read(t, js, bus.Position{}, 1)
+	if len(got) == 0 || len(got) > n/2+1 {
+		t.Errorf("%d events survived", len(got))
+	}
+	for i := range got { // what was acknowledged is a beginning of what was sent
+		if got[i].Payload.(*event.Span).PID != uint32(i) {
+			t.Fatalf("event %d is %d", i, got[i].Payload.(*event.Span).PID)
+		}
+	}
+}
