@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"ingest/bus/embed":              {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 	"ingest/replay":                 {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
 	"correlate":                     {"schemas"},
+	"correlate/state/disk":          {"schemas", "correlate/state", "github.com/dgraph-io/badger/v4", "github.com/klauspost/compress"},
 	"correlate/shard":               {"schemas", "correlate/...", "golang.org/x/sync"},
 	"sinks":                         {"schemas"},
 	"cmd":                           {"..."},

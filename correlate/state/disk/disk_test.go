@@ -1,0 +1,257 @@
+package disk_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sennit-io/sennit/correlate/state"
+	"github.com/sennit-io/sennit/correlate/state/disk"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/event/eventtest"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+var (
+	_    state.Store = (*disk.Store)(nil)
+	opts             = disk.Options{Retention: time.Hour, Keep: time.Hour}
+)
+
+type copied struct{}
+
+func (copied) String(b []byte) string { return string(b) }
+
+func open(t *testing.T, dir string) *disk.Store {
+	t.Helper()
+	s, err := disk.Open(dir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func events(n, seed int) []event.Event {
+	var out []event.Event
+	for i := range n {
+		out = append(out, *eventtest.Fill(event.KindExchange, uint64(seed+i)+2))
+	}
+	return out
+}
+
+func at(minutes int) event.Time {
+	return event.At(time.Date(2026, 11, 23, 9, minutes, 0, 0, time.UTC))
+}
+
+func turn(t *testing.T, s *disk.Store, v disk.Turn) {
+	t.Helper()
+	if err := s.Turn(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type recovered struct {
+	Prior, Now event.Time
+	Events     []event.Event
+}
+
+func recover(t *testing.T, s *disk.Store) (out []recovered) {
+	t.Helper()
+	if err := s.Recover(copied{}, func(prior, now event.Time, b *event.Batch) error {
+		out = append(out, recovered{prior, now, b.Events})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func outbox(t *testing.T, s *disk.Store) (keys [][]byte, ids []string) {
+	t.Helper()
+	if err := s.Outbox(1000, func(k []byte, m disk.Message) error {
+		keys, ids = append(keys, k), append(ids, fmt.Sprintf("%c %s %s", m.Kind, m.ID, m.Data))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return keys, ids
+}
+
+func TestTurnsComeBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	first := disk.Turn{Prior: at(0), Events: events(3000, 1), At: disk.Position{Sequence: 7, Created: 9, Epoch: 1, Now: at(1)}}
+	first.Session = func(put func(k, v []byte)) { put([]byte("a"), []byte("1")); put([]byte("b"), []byte("2")) }
+	turn(t, s, first)
+	tl := &timeline.Timeline{ID: "x", Revision: 1, Start: at(0), End: at(1)}
+	second := disk.Turn{Prior: at(1), At: disk.Position{Sequence: 8, Created: 9, Epoch: 2, Now: at(2)}, Timelines: []*timeline.Timeline{tl}, Outbox: []disk.Message{{'t', "x/1", []byte("one")}, {'t', "y/1", []byte("\x00two")}}}
+	second.Session = func(put func(k, v []byte)) { put([]byte("a"), nil) }
+	turn(t, s, second)
+	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}}) // nothing but the position
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open(t, dir)
+	defer s.Close()
+	if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}); got != want {
+		t.Errorf("position %+v, want %+v", got, want)
+	}
+	want := []recovered{{at(0), at(1), first.Events}, {at(1), at(2), nil}}
+	if d := cmp.Diff(want, recover(t, s), eventtest.Equal); d != "" {
+		t.Errorf("turns (-want +got):\n%s", d)
+	}
+	var sessions []string
+	if err := s.Sessions(func(k, v []byte) error { sessions = append(sessions, string(k)+string(v)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"b2"}, sessions); d != "" {
+		t.Error(d)
+	}
+	keys, ids := outbox(t, s)
+	if d := cmp.Diff([]string{"t x/1 one", "t y/1 \x00two"}, ids); d != "" {
+		t.Error(d)
+	}
+	if err := s.Sent(keys[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, ids = outbox(t, s); len(ids) != 1 {
+		t.Errorf("%q still wait", ids)
+	}
+	if got, err := s.Timeline("x"); err != nil || got.Revision != 1 || got.End != tl.End {
+		t.Errorf("timeline %+v, %v", got, err)
+	}
+	if _, err := s.Timeline("z"); !errors.Is(err, state.ErrNotFound) {
+		t.Errorf("%v, want ErrNotFound", err)
+	}
+}
+
+// A turn larger than a transaction is still all or nothing: what a crash leaves
+// of it is removed.
+func TestHugeTurn(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	big := make([]byte, 100<<10)
+	huge := disk.Turn{At: disk.Position{Sequence: 1, Now: at(1)}, Events: events(1, 1)}
+	for i := range 300 {
+		huge.Outbox = append(huge.Outbox, disk.Message{Kind: 't', ID: fmt.Sprint(i), Data: big})
+	}
+	turn(t, s, huge)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if _, ids := outbox(t, s); len(ids) != 300 {
+		t.Errorf("%d of 300 messages came back", len(ids))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	// As if the program had died before the last transaction.
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'p'}, make([]byte, 40)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	defer s.Close()
+	if _, ids := outbox(t, s); len(ids) != 0 || len(recover(t, s)) != 0 {
+		t.Errorf("%d messages of a turn that never was", len(ids))
+	}
+}
+
+func TestRetention(t *testing.T) {
+	s := open(t, t.TempDir())
+	defer s.Close()
+	for m := range 200 {
+		tl := &timeline.Timeline{ID: fmt.Sprint("t", m%150), Revision: 1, End: at(m)}
+		turn(t, s, disk.Turn{Events: events(2, m), At: disk.Position{Now: at(m)}, Timelines: []*timeline.Timeline{tl}})
+	}
+	got := recover(t, s)
+	if n := len(got); n < 60 || n > 63 || got[0].Now < at(199-62) {
+		t.Errorf("%d turns are kept, the oldest of %s", n, got[0].Now)
+	}
+	for m := range 150 { // t0 to t49 have a second revision, an hour after the first has expired
+		_, err := s.Timeline(fmt.Sprint("t", m))
+		if kept := err == nil; kept != (m < 50 || m > 135) && m != 136 && m != 137 && m != 138 {
+			t.Errorf("timeline of minute %d is kept: %v", m, kept)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := disk.Open(dir, opts); !errors.Is(err, disk.ErrInUse) {
+		t.Errorf("opened twice: %v", err)
+	}
+	turn(t, s, disk.Turn{Events: events(10, 1), At: disk.Position{Now: at(1)}})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full := opts
+	full.MinFree = 1 << 62
+	if _, err := disk.Open(dir, full); !errors.Is(err, disk.ErrFull) {
+		t.Errorf("no space: %v", err)
+	}
+
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'v'}, binary.BigEndian.AppendUint32(nil, 2)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := disk.Open(dir, opts); !errors.Is(err, disk.ErrNewer) {
+		t.Errorf("a newer version: %v", err)
+	}
+
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal("no table to damage", err)
+	}
+	table, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(table) - 60; i < len(table)-30; i++ { // in its index
+		table[i] ^= 0xff
+	}
+	if err := os.WriteFile(tables[0], table, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := disk.Open(dir, opts); !errors.Is(err, disk.ErrDamaged) {
+		t.Errorf("a damaged table: %v", err)
+	}
+}
+
+func BenchmarkTurn(b *testing.B) {
+	s, err := disk.Open(b.TempDir(), opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	list := events(4096, 1)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := s.Turn(disk.Turn{Events: list, At: disk.Position{Now: at(i / 100)}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(list)), "ns/event")
+}

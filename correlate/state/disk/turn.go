@@ -1,0 +1,305 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/klauspost/compress/s2"
+
+	"github.com/sennit-io/sennit/correlate/state"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// Message is something on its way to the outside.
+type Message struct {
+	Kind byte   // the caller's own
+	ID   string // the same however often it is sent
+	Data []byte
+}
+
+// Turn is one step of a processor: what it read, and what came of it.
+type Turn struct {
+	// Prior is the engine's clock before the events were pushed (it may have
+	// been told that time passes), At.Now when they were.
+	Prior  event.Time
+	Events []event.Event
+	// At is where the turn ends; its number of turns is filled in.
+	At Position
+	// Session calls its argument for each sender to remember, with an empty
+	// value for one to forget. May be nil.
+	Session func(put func(key, value []byte))
+	// Timelines are the revisions decided, Outbox what is to be sent.
+	Timelines []*timeline.Timeline
+	Outbox    []Message
+}
+
+// segmentSize is how many bytes of events make a part of a segment.
+const segmentSize = 256 << 10
+
+// Commit makes the engine's batch durable.
+func (s *Store) Commit(b state.Batch) error {
+	at := s.at
+	at.Now = max(at.Now, b.Watermark)
+	if b.Watermark == event.Never {
+		at.Now = s.at.Now
+	}
+	return s.Turn(Turn{At: at, Timelines: b.Outbox})
+}
+
+// Turn commits a turn, all of it or nothing. After an error the store must be
+// closed and opened again; nothing of the turn may be delivered.
+func (s *Store) Turn(t Turn) error {
+	if err := spaceFor(s.dir, s.opts.MinFree); err != nil {
+		return fmt.Errorf("commit turn: %w", err)
+	}
+	t.At.Turn = s.at.Turn + 1
+	w := s.begin()
+	// What is large comes first: if it does not fit into one transaction, what
+	// went ahead counts only once the position, in the last one, says so.
+	for i, m := range t.Outbox {
+		w.set(outboxKey(t.At.Turn, i), append(append(append([]byte{m.Kind}, m.ID...), 0), m.Data...))
+	}
+	w.segments(&t)
+	w.timelines(t.Timelines, s.opts.Keep.Nanoseconds())
+	w.expire(t.At.Now)
+	if t.Session != nil {
+		t.Session(func(k, v []byte) {
+			k = append([]byte{keySession}, k...)
+			if len(v) == 0 {
+				w.delete(k)
+			} else {
+				w.set(k, v)
+			}
+		})
+	}
+	var p []byte
+	for _, v := range []uint64{t.At.Turn, t.At.Sequence, uint64(t.At.Created), t.At.Epoch, uint64(t.At.Now)} {
+		p = binary.BigEndian.AppendUint64(p, v)
+	}
+	w.set([]byte{keyPosition}, p)
+	if err := w.commit(); err != nil {
+		return fmt.Errorf("commit turn: %w", err)
+	}
+	s.at = t.At
+	return nil
+}
+
+// Recover gives back the turns that are still kept, oldest first. The batch may
+// be kept.
+func (s *Store) Recover(strings event.Interner, f func(prior, now event.Time, b *event.Batch) error) error {
+	r := event.WireReader{Strings: strings}
+	var turn uint64
+	var prior, now event.Time
+	var b *event.Batch
+	flush := func() error {
+		if b == nil {
+			return nil
+		}
+		full := b
+		b = nil
+		return f(prior, now, full)
+	}
+	err := s.db.View(func(tx *badger.Txn) error {
+		return each(tx, []byte{keySegment}, true, func(k, v []byte) error {
+			if b == nil || turnOf(k) != turn {
+				if err := flush(); err != nil {
+					return err
+				}
+				b, turn = new(event.Batch), turnOf(k)
+			}
+			if len(v) < 16 {
+				return ErrDamaged
+			}
+			prior, now = event.Time(binary.BigEndian.Uint64(v)), event.Time(binary.BigEndian.Uint64(v[8:]))
+			plain, err := s2.Decode(nil, v[16:])
+			if err != nil {
+				return fmt.Errorf("%w (%w)", ErrDamaged, err)
+			}
+			for len(plain) > 0 {
+				size, n := binary.Uvarint(plain)
+				if n <= 0 || size > uint64(len(plain)-n) {
+					return ErrDamaged
+				}
+				if err := r.Read(b, plain[n:n+int(size)]); err != nil {
+					return fmt.Errorf("%w (%w)", ErrDamaged, err)
+				}
+				plain = plain[n+int(size):]
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return fmt.Errorf("recover state: %w", err)
+	}
+	return nil
+}
+
+// Outbox calls f for the messages that wait, oldest first, at most limit. The
+// key it is given is for Sent.
+func (s *Store) Outbox(limit int, f func(key []byte, m Message) error) error {
+	enough := errors.New("enough")
+	err := s.db.View(func(tx *badger.Txn) error {
+		return each(tx, []byte{keyOutbox}, true, func(k, v []byte) error {
+			if limit--; limit < 0 {
+				return enough
+			}
+			for i := 1; i < len(v); i++ {
+				if v[i] == 0 {
+					return f(k, Message{Kind: v[0], ID: string(v[1:i]), Data: append([]byte(nil), v[i+1:]...)})
+				}
+			}
+			return ErrDamaged
+		})
+	})
+	if err != nil && !errors.Is(err, enough) {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	return nil
+}
+
+// Sent removes messages that were delivered.
+func (s *Store) Sent(keys [][]byte) error {
+	w := s.begin()
+	for _, k := range keys {
+		w.delete(k)
+	}
+	if err := w.commit(); err != nil {
+		return fmt.Errorf("clear outbox: %w", err)
+	}
+	return nil
+}
+
+// writer is one transaction, or several where it does not fit.
+type writer struct {
+	s   *Store
+	tx  *badger.Txn
+	err error
+}
+
+func (s *Store) begin() *writer { return &writer{s: s, tx: s.db.NewTransaction(true)} }
+
+func (w *writer) do(f func(*badger.Txn) error) {
+	if w.err != nil {
+		return
+	}
+	if w.err = f(w.tx); errors.Is(w.err, badger.ErrTxnTooBig) {
+		if w.err = w.tx.Commit(); w.err != nil {
+			return
+		}
+		w.tx = w.s.db.NewTransaction(true)
+		w.err = f(w.tx)
+	}
+}
+
+func (w *writer) set(k, v []byte) {
+	w.do(func(tx *badger.Txn) error { return tx.Set(k, v) })
+}
+func (w *writer) delete(k []byte) { w.do(func(tx *badger.Txn) error { return tx.Delete(k) }) }
+
+func (w *writer) commit() error {
+	if w.err == nil {
+		w.err = w.tx.Commit()
+	} else {
+		w.tx.Discard()
+	}
+	if w.err != nil {
+		return explain(w.err)
+	}
+	return nil
+}
+
+// segments writes the turn's events; a turn that only told the time leaves its
+// clock if something came of it.
+func (w *writer) segments(t *Turn) {
+	if len(t.Events) == 0 && len(t.Outbox) == 0 && len(t.Timelines) == 0 {
+		return
+	}
+	var plain, one []byte
+	part := 0
+	write := func() {
+		head := binary.BigEndian.AppendUint64(nil, uint64(t.Prior))
+		head = binary.BigEndian.AppendUint64(head, uint64(t.At.Now))
+		v := make([]byte, 16+s2.MaxEncodedLen(len(plain)))
+		copy(v, head)
+		v = v[:16+len(s2.Encode(v[16:], plain))]
+		w.set(segmentKey(bucketOf(t.At.Now), t.At.Turn, part), v)
+		part++
+		plain = plain[:0]
+	}
+	for i := range t.Events {
+		one = t.Events[i].AppendWire(one[:0])
+		plain = append(binary.AppendUvarint(plain, uint64(len(one))), one...)
+		if len(plain) >= segmentSize {
+			write()
+		}
+	}
+	if len(plain) > 0 || part == 0 {
+		write()
+	}
+}
+
+func (w *writer) timelines(list []*timeline.Timeline, keep int64) {
+	for _, t := range list {
+		bucket := bucketOf(t.End+event.Time(keep)) + 1
+		v := binary.BigEndian.AppendUint32(nil, bucket)
+		w.set(append([]byte{keyTimeline}, t.ID...), append(v, s2.Encode(nil, t.AppendJSON(nil))...))
+		w.set(expiryKey(bucket, t.ID), nil)
+	}
+}
+
+// deletesPerTurn bounds what a turn pays for the past.
+const deletesPerTurn = 512
+
+// expire deletes what left its retention, some in each turn.
+func (w *writer) expire(now event.Time) {
+	s := w.s
+	if b := bucketOf(now); b != s.swept && len(s.expired) == 0 && w.err == nil {
+		s.swept = b
+		w.err = s.db.View(func(tx *badger.Txn) error { return s.sweep(tx, now) })
+	}
+	for n := 0; n < deletesPerTurn && len(s.expired) > 0; n++ {
+		w.delete(s.expired[0])
+		s.expired = s.expired[1:]
+	}
+}
+
+// sweep lists the keys of the buckets that are over.
+func (s *Store) sweep(tx *badger.Txn, now event.Time) error {
+	last := bucketOf(now.Add(-s.opts.Retention))
+	over := errors.New("over")
+	err := each(tx, []byte{keySegment}, false, func(k, _ []byte) error {
+		if binary.BigEndian.Uint32(k[1:]) >= last {
+			return over
+		}
+		s.expired = append(s.expired, k)
+		return nil
+	})
+	if err == nil || errors.Is(err, over) {
+		err = each(tx, []byte{keyExpiry}, false, func(k, _ []byte) error {
+			bucket := binary.BigEndian.Uint32(k[1:])
+			if bucket >= bucketOf(now) {
+				return over
+			}
+			s.expired = append(s.expired, k)
+			row := append([]byte{keyTimeline}, k[5:]...)
+			v, err := get(tx, row)
+			if err != nil {
+				return err
+			}
+			if len(v) >= 4 && binary.BigEndian.Uint32(v) <= bucket { // no later revision
+				s.expired = append(s.expired, row)
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, over) {
+		return nil
+	}
+	return err
+}
