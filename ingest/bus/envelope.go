@@ -114,6 +114,9 @@ func (o *Opener) open(data []byte, b *event.Batch) (h Head, err error) {
 		if n < 0 {
 			return h, fmt.Errorf("read envelope: %w", protowire.ParseError(n))
 		}
+		if number > protowire.MaxValidNumber { // ConsumeTag lets some more pass
+			return h, fmt.Errorf("read envelope: field number %d", number)
+		}
 		p = p[n:]
 		size := protowire.ConsumeFieldValue(number, typ, p)
 		if size < 0 {

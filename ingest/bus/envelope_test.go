@@ -77,6 +77,7 @@ func TestPoison(t *testing.T) {
 func FuzzEnvelope(f *testing.F) {
 	_, b := sample(3)
 	f.Add(b)
+	f.Add([]byte("\b\x01\x12\x100000000000000000\x180\xf0\x9f\x99\x82\x30\x30")) // a field number beyond the last
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var o Opener
 		var batch event.Batch
