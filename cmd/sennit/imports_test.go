@@ -30,22 +30,26 @@ var mayImport = map[string][]string{
 	"ingest/hubble":                 {"schemas", "ingest", "ingest/scan"},
 	"ingest/tetragon":               {"schemas", "ingest", "ingest/scan"},
 	"ingest/otlp":                   {"schemas", "ingest", "ingest/scan", "google.golang.org/protobuf/encoding/protowire"},
-	"ingest/gcp":                    {"schemas", "ingest", "ingest/scan"},
-	"ingest/k8s":                    {"schemas", "ingest", "ingest/scan"},
-	"ingest/recording":              {"schemas", "ingest", "ingest/scan"},
-	"ingest/bus":                    {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
-	"ingest/bus/embed":              {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
-	"ingest/replay":                 {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
-	"correlate":                     {"schemas"},
-	"correlate/state/disk":          {"schemas", "correlate/state", "github.com/dgraph-io/badger/v4", "github.com/klauspost/compress"},
-	"correlate/shard":               {"schemas", "correlate/...", "golang.org/x/sync"},
-	"sinks":                         {"schemas"},
-	"cmd":                           {"..."},
-	"testdata":                      {"schemas", "ingest/...", "correlate/..."},
+	"ingest/otlp/receiver": {
+		"schemas", "ingest", "ingest/otlp", "golang.org/x/net/netutil", "golang.org/x/sync",
+		"google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
+	},
+	"ingest/gcp":           {"schemas", "ingest", "ingest/scan"},
+	"ingest/k8s":           {"schemas", "ingest", "ingest/scan"},
+	"ingest/recording":     {"schemas", "ingest", "ingest/scan"},
+	"ingest/bus":           {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
+	"ingest/bus/embed":     {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
+	"ingest/replay":        {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
+	"correlate":            {"schemas"},
+	"correlate/state/disk": {"schemas", "correlate/state", "github.com/dgraph-io/badger/v4", "github.com/klauspost/compress"},
+	"correlate/shard":      {"schemas", "correlate/...", "golang.org/x/sync"},
+	"sinks":                {"schemas"},
+	"cmd":                  {"..."},
+	"testdata":             {"schemas", "ingest/...", "correlate/..."},
 }
 
 // mayStartGoroutines are the rooms in which a goroutine may begin.
-var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "cmd"}
+var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "ingest/otlp/receiver", "cmd"}
 
 // topLevel are the folders of the design, and where `make build` puts its result.
 var topLevel = []string{"bin", "bpf", "cmd", "correlate", "deploy", "docs", "ingest", "schemas", "sinks", "testdata"}

@@ -1,0 +1,191 @@
+package receiver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/redact"
+)
+
+// Limits of what a sender may ask for.
+const (
+	maxRequest     = 16 << 20 // bytes of one request, unpacked
+	maxConnections = 1024     // of each listener
+	maxStreams     = 64       // requests at once on one gRPC connection
+	drain          = 5 * time.Second
+)
+
+// Config says where to listen and what to believe. One of GRPC and HTTP is
+// needed, all else has a default.
+type Config struct {
+	GRPC string // address to listen on, "127.0.0.1:4317"; empty for none
+	HTTP string // the same for HTTP, "127.0.0.1:4318"
+	// Token is what senders must show ("authorization: Bearer TOKEN"). Without
+	// one only loopback addresses are listened on.
+	Token  string
+	Redact redact.Policy
+	// Cluster and Node are where the receiver runs. They complete events that
+	// name none. With a Node, events that name another one are refused as
+	// forged; a receiver for senders of many nodes has none.
+	Cluster, Node string
+	// Workload names the workload behind the far end of a connection; false if
+	// nobody knows. Nil: nobody does, and every span is a mere claim. It is
+	// called from several goroutines at once.
+	Workload func(netip.AddrPort) (event.Workload, bool)
+	// Wait is how long a request may wait for room, 1 s by default.
+	Wait time.Duration
+}
+
+// Counts are records since the start: In = Events + Bad + UnknownType + Forged.
+type Counts struct {
+	In, Events, Bad, UnknownType uint64
+	// Forged are spans and log records of another workload or node than the one
+	// that sent them.
+	Forged uint64
+	// Busy are requests that were sent away to come again, Failed those whose
+	// events the sink could not take. Their records are not among In.
+	Busy, Failed uint64
+}
+
+// Receiver listens for OTLP. Listen makes one.
+type Receiver struct {
+	cfg        Config
+	grpc, http net.Listener
+	workers    chan *worker
+	sink       ingest.Sink
+
+	in, events, bad, unknown, forged, busy, failed atomic.Uint64
+}
+
+// ErrToken is returned by Listen for an address that others can reach when
+// there is no token for them to show.
+var ErrToken = errors.New("not a loopback address: set a token, or listen on 127.0.0.1")
+
+// Listen opens the listeners, so that an address which cannot be had is known at
+// once. Requests wait until Run.
+func Listen(cfg Config) (*Receiver, error) {
+	if cfg.GRPC == "" && cfg.HTTP == "" {
+		return nil, errors.New("listen for OTLP: name an address for gRPC or HTTP")
+	}
+	cfg.Wait = cmp.Or(cfg.Wait, time.Second)
+	r := &Receiver{cfg: cfg}
+	var err error
+	if r.grpc, err = listen(cfg.GRPC, cfg.Token); err != nil {
+		return nil, fmt.Errorf("listen for OTLP over gRPC on %s: %w", cfg.GRPC, err)
+	}
+	if r.http, err = listen(cfg.HTTP, cfg.Token); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("listen for OTLP over HTTP on %s: %w", cfg.HTTP, err)
+	}
+	n := runtime.GOMAXPROCS(0)
+	r.workers = make(chan *worker, n)
+	for range n {
+		w := new(worker)
+		w.dec.Redact = cfg.Redact
+		r.workers <- w
+	}
+	return r, nil
+}
+
+func listen(addr, token string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	at, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if token == "" && !at.IP.IsLoopback() {
+		return nil, ErrToken
+	}
+	l, err := net.ListenTCP("tcp", at)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(l, maxConnections), nil
+}
+
+// GRPCAddr is the address listened on for gRPC, nil for none.
+func (r *Receiver) GRPCAddr() net.Addr { return addr(r.grpc) }
+
+// HTTPAddr is the address listened on for HTTP, nil for none.
+func (r *Receiver) HTTPAddr() net.Addr { return addr(r.http) }
+
+func addr(l net.Listener) net.Addr {
+	if l == nil {
+		return nil
+	}
+	return l.Addr()
+}
+
+// Close gives the addresses back without Run.
+func (r *Receiver) Close() {
+	for _, l := range []net.Listener{r.grpc, r.http} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// Counts returns the counts so far.
+func (r *Receiver) Counts() Counts {
+	return Counts{
+		In: r.in.Load(), Events: r.events.Load(), Bad: r.bad.Load(), UnknownType: r.unknown.Load(),
+		Forged: r.forged.Load(), Busy: r.busy.Load(), Failed: r.failed.Load(),
+	}
+}
+
+// Run serves until ctx ends, then lets requests under way finish for 5 s. It
+// returns nil after ctx, else why it could not go on. A Receiver runs once.
+func (r *Receiver) Run(ctx context.Context, sink ingest.Sink) error {
+	r.sink = sink
+	g, ctx := errgroup.WithContext(ctx)
+	if r.grpc != nil {
+		s := r.grpcServer()
+		g.Go(func() error {
+			if err := s.Serve(r.grpc); err != nil {
+				return fmt.Errorf("serve OTLP over gRPC: %w", err)
+			}
+			return nil
+		})
+		g.Go(func() error {
+			<-ctx.Done()
+			cut := time.AfterFunc(drain, s.Stop)
+			defer cut.Stop()
+			s.GracefulStop()
+			return nil
+		})
+	}
+	if r.http != nil {
+		s := r.httpServer()
+		g.Go(func() error {
+			if err := s.Serve(r.http); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve OTLP over HTTP: %w", err)
+			}
+			return nil
+		})
+		g.Go(func() error {
+			<-ctx.Done()
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+			defer cancel()
+			if s.Shutdown(late) != nil {
+				s.Close() // what is still under way is brought again
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}

@@ -1,0 +1,163 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/otlp"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// worker decodes one request at a time. There is one for each processor: what
+// has none waits, which bounds memory and work.
+type worker struct {
+	dec   otlp.Decoder
+	batch event.Batch
+}
+
+// body is what a request holds.
+type body uint8
+
+const (
+	protoTraces body = iota
+	protoLogs
+	jsonAny // traces or logs: the request says itself
+)
+
+// outcome is what the sender of a taken request is told.
+type outcome struct {
+	rejected uint64
+	why      string
+}
+
+// badRequest is an error of the sender, who must not send the same again.
+type badRequest struct{ err error }
+
+func (e *badRequest) Error() string { return e.err.Error() }
+func (e *badRequest) Unwrap() error { return e.err }
+
+// errSink stands for an error of the sink, which is none of the sender's
+// business.
+var errSink = errors.New("events could not be handed on; send them again")
+
+// take decodes a request and hands its events on. Its errors are *badRequest,
+// ingest.ErrBusy and errSink.
+func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg []byte) (outcome, error) {
+	now := event.Time(time.Now().UnixNano())
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Wait)
+	defer cancel()
+	var w *worker
+	select {
+	case w = <-r.workers:
+	case <-ctx.Done():
+		r.busy.Add(1)
+		return outcome{}, ingest.ErrBusy
+	}
+	defer func() {
+		w.batch.Reset()
+		r.workers <- w
+	}()
+
+	var t ingest.Tally
+	var fault error
+	switch kind {
+	case protoTraces:
+		t, fault = w.dec.DecodeProto(msg, &w.batch)
+	case protoLogs:
+		t, fault = w.dec.DecodeLogsProto(msg, &w.batch)
+	default:
+		t, fault = w.dec.Decode(msg, &w.batch)
+	}
+	if len(w.batch.Events) == 0 && fault != nil {
+		r.count(t, 0, 0)
+		return outcome{}, &badRequest{fault}
+	}
+	forged := r.admit(&w.batch, from, now)
+	if len(w.batch.Events) > 0 {
+		if err := r.sink(ctx, &w.batch); err != nil {
+			if errors.Is(err, ingest.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
+				r.busy.Add(1)
+				return outcome{}, ingest.ErrBusy
+			}
+			r.failed.Add(1)
+			return outcome{}, errSink
+		}
+	}
+	r.count(t, len(w.batch.Events), forged)
+	out := outcome{rejected: uint64(t.Bad + t.UnknownType + forged)}
+	switch {
+	case fault != nil:
+		out.why = fault.Error()
+	case forged > 0:
+		out.why = fmt.Sprintf("%d records name another workload or node than the one that sent them", forged)
+	}
+	return out, nil
+}
+
+func (r *Receiver) count(t ingest.Tally, events, forged int) {
+	r.in.Add(uint64(t.In))
+	r.bad.Add(uint64(t.Bad))
+	r.unknown.Add(uint64(t.UnknownType))
+	r.events.Add(uint64(events))
+	r.forged.Add(uint64(forged))
+}
+
+// admit completes events with what the connection proves, and takes out those
+// that say otherwise.
+func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (forged int) {
+	var known event.Workload
+	proven := false
+	if r.cfg.Workload != nil && from.IsValid() {
+		known, proven = r.cfg.Workload(from)
+	}
+	kept := b.Events[:0]
+	for i := range b.Events {
+		e := b.Events[i]
+		var claim *event.Workload
+		switch p := e.Payload.(type) {
+		case *event.Span:
+			claim = &p.Workload
+			if proven {
+				p.Proof = event.ProofSocket
+			}
+		case *event.SpanLog:
+			claim = &p.Workload
+		}
+		if claim == nil || r.cfg.Node != "" && claim.Node != "" && claim.Node != r.cfg.Node || proven && !agree(claim, &known) {
+			forged++
+			continue
+		}
+		if proven {
+			container := claim.Container // within its pod, a program may say which
+			*claim = known
+			if claim.Container == "" {
+				claim.Container = container
+			}
+		}
+		fill(&claim.Cluster, r.cfg.Cluster)
+		fill(&claim.Node, r.cfg.Node)
+		e.Cluster, e.Node = claim.Cluster, claim.Node
+		e.Observed = now // a log's own observed time is what its sender says
+		kept = append(kept, e)
+	}
+	clear(b.Events[len(kept):])
+	b.Events = kept
+	return forged
+}
+
+func fill(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+// agree reports whether a claim names nothing but what is known.
+func agree(claim, known *event.Workload) bool {
+	same := func(claim, known string) bool { return claim == "" || known == "" || claim == known }
+	return same(claim.Cluster, known.Cluster) && same(claim.Namespace, known.Namespace) && same(claim.Pod, known.Pod) &&
+		same(claim.PodUID, known.PodUID) && same(claim.Node, known.Node)
+}
