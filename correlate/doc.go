@@ -76,6 +76,18 @@ const (
 	SockAddress
 	FiveTuple
 	ExecLineage
+)
+
+// The inferred rungs, strongest first.
+const (
+	ToolCommand Method = iota + ExecLineage + 1
+	Usage
+	GoroutineParent
+	Thread
+	Assignment
+	ToolWindow
+	DNSName
+	EdgeWindow
 	methodCount
 )
 
@@ -85,6 +97,8 @@ const Methods = int(methodCount)
 var methodNames = [methodCount]string{
 	"", timeline.TraceContext, timeline.SpanPeer, timeline.SpanSocket, timeline.ResponseID, timeline.Goroutine,
 	timeline.SocketCookie, timeline.SockAddress, timeline.FiveTuple, timeline.ExecLineage,
+	timeline.ToolCommand, timeline.Usage, timeline.GoroutineParent, timeline.Thread, timeline.Assignment,
+	timeline.ToolWindow, timeline.DNSName, timeline.EdgeWindow,
 }
 
 func (m Method) String() string { return methodNames[m] }
@@ -107,6 +121,9 @@ type Row struct {
 	// Span is the span that this observation and a claim have in common, or
 	// hangs below, zero when bind found none.
 	Span event.SpanID
+	// Inferred is set where the join, or one that it hangs on, is no more than
+	// likely; Method is then its rung.
+	Inferred *Inference
 }
 
 // Conn sums up a connection for the steps that used it.
@@ -130,7 +147,8 @@ const (
 	LinkSpan LinkKind = iota
 	// LinkPeer: the server's exchange From was caused by the client's exchange To.
 	LinkPeer
-	// LinkCause: the event From happened because of, and below, the event To.
+	// LinkCause: the event From happened because of, and below, the event To, or
+	// the span Span.
 	LinkCause
 )
 
@@ -140,7 +158,7 @@ type Link struct {
 	Kind   LinkKind
 	From   event.ID
 	To     event.ID     // LinkPeer, LinkCause
-	Span   event.SpanID // LinkSpan
+	Span   event.SpanID // LinkSpan; LinkCause by a span, To is zero then
 	Method Method
 	Time   event.Time // event time of From
 }
@@ -150,6 +168,9 @@ type Alias struct {
 	A, B   Key
 	Method Method
 	Time   event.Time
+	// Inferred is set where that is no more than likely: what A names hangs
+	// below what B names.
+	Inferred *Inference
 }
 
 // Fate is the one final end of an event.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -76,7 +77,7 @@ func (s *steady) step(events []*event.Event) {
 
 func newSteady() *steady {
 	cfg := steadyConfig()
-	return &steady{node: NewNode("n1", cfg, NewDirectory(cfg), Ablation{}), now: base}
+	return &steady{node: NewNode("n1", cfg, NewDirectory(cfg), Ablation{}, &link.Workspace{}), now: base}
 }
 
 // TestSteadyAllocations holds what binding costs once everything has its size:

@@ -251,6 +251,10 @@ func (d *Directory) NodeOf(e *event.Event) string {
 		}
 	case *event.SpanLog:
 		return d.nodeOfWorkload(&p.Workload, e.Time)
+	case *event.EdgeRequest:
+		if w := d.Pod(p.Backend, e.Time); w != nil {
+			return w.Node
+		}
 	case *event.Flow:
 		if w := d.Pod(p.Tuple.Src.Addr(), e.Time); w != nil {
 			return w.Node

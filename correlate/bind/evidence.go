@@ -19,7 +19,7 @@ func (n *Node) decideOnSocket(d decision, s *socket, method correlate.Method) {
 	n.note(d.e, s)
 	if p := s.owner; p != nil && p.works() {
 		// The process that owns the socket works for one request.
-		n.row(correlate.Row{Key: p.key, Event: d.e, Method: method, Conn: s.conn, Late: d.late})
+		n.row(p.row(d, method, s.conn))
 		if p.exec != nil {
 			n.cause(p.key, d.e, p.exec, method)
 		}
@@ -51,7 +51,11 @@ func (n *Node) note(e *event.Event, s *socket) {
 
 // place makes evidence a step below an exchange's.
 func (n *Node) place(d decision, x *exchange, method correlate.Method, again bool) {
-	n.row(correlate.Row{Key: x.key, Event: d.e, Method: method, Conn: x.s.conn, Late: d.late, Copy: again})
+	r := correlate.Row{Key: x.key, Event: d.e, Method: method, Conn: x.s.conn, Late: d.late, Copy: again}
+	if i := x.byInference; i != nil {
+		r.Method, r.Inferred = i.Method, i
+	}
+	n.row(r)
 	n.cause(x.key, d.e, x.e, method)
 }
 
@@ -100,6 +104,9 @@ func (n *Node) expireEvidence(w waiting) {
 	}
 	method := methodOf(d.e)
 	switch {
+	case s.owner != nil && s.owner.works():
+		n.decideOnSocket(d, s, method)
+		return
 	case len(open) == 1 && open[0].emitted:
 		n.place(d, open[0], method, false)
 		return
@@ -114,6 +121,9 @@ func (n *Node) expireEvidence(w waiting) {
 		if placed {
 			return
 		}
+	}
+	if s.owner.hold(d) {
+		return
 	}
 	if s.joined {
 		n.out.Fates[correlate.Joined]++ // in the summary of the connection

@@ -14,12 +14,18 @@ type exchange struct {
 	p       *event.Exchange
 	s       *socket
 	key     correlate.Key
+	also    correlate.Key // another key of the same request
 	method  correlate.Method
 	span    event.SpanID // the span it shares a step with, if bind found it
 	decided bool         // had its second look
 	emitted bool         // stitch has its row
 	late    bool
 	links   []correlate.Link // found before the key was
+	call    *call            // of a client: the search for whose it is
+	// What an inferred rung found: the join, or the requests in question. The
+	// key is byInference only where the other end of the connection told none.
+	inferred, byInference *correlate.Inference
+	among                 []correlate.Candidate
 }
 
 func (x *exchange) server() bool { return x.p.Role == event.RoleServer }
@@ -91,10 +97,9 @@ func (n *Node) decideExchange(x *exchange, late bool) {
 		n.answered(x, r.span)
 	}
 	if p := x.s.owner; p != nil && p.works() {
-		n.bindTo(x, p.key, correlate.ExecLineage)
-		if p.exec != nil {
-			n.link(x, correlate.Link{Kind: correlate.LinkCause, From: x.e.ID, To: p.exec.ID, Method: correlate.ExecLineage})
-		}
+		n.follow(x, p)
+	} else if !x.server() {
+		n.callExchange(x)
 	}
 	if x.key.IsZero() && n.ablate.NearestSpan {
 		n.bindNearest(x)
@@ -102,6 +107,9 @@ func (n *Node) decideExchange(x *exchange, late bool) {
 	switch {
 	case !x.key.IsZero():
 		n.emit(x)
+		if x.server() {
+			n.ownRequest(x)
+		}
 	case x.server():
 		n.localize.push(n.now.Add(n.cfg.Localize-n.cfg.Settle), x)
 		return
@@ -114,6 +122,7 @@ func (n *Node) localizeOne(x *exchange) {
 	if x.key.IsZero() {
 		n.bindTo(x, correlate.LocalKey(x.e.ID), correlate.SocketCookie)
 	}
+	n.ownRequest(x)
 	n.horizon(waiting{x: x}, x.s.workload)
 }
 
@@ -121,7 +130,7 @@ func (n *Node) localizeOne(x *exchange) {
 // of one exchange are one request.
 func (n *Node) bindTo(x *exchange, key correlate.Key, method correlate.Method) {
 	switch {
-	case key.IsZero():
+	case key.IsZero(), x.inferred != nil: // what was decided stays
 		return
 	case x.key.IsZero():
 		x.key, x.method = key, method
@@ -134,6 +143,7 @@ func (n *Node) bindTo(x *exchange, key correlate.Key, method correlate.Method) {
 			n.offer(x)
 		}
 	case x.key != key:
+		x.also = key
 		n.out.Aliases = append(n.out.Aliases, correlate.Alias{A: x.key, B: key, Method: method, Time: n.now})
 	case method < x.method && !x.emitted:
 		x.method = method
@@ -148,7 +158,7 @@ func (n *Node) emit(x *exchange) {
 	x.emitted = true
 	x.s.joined = true
 	x.s.conn.Steps++
-	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: x.s.conn, Span: x.span, Late: x.late})
+	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: x.s.conn, Span: x.span, Late: x.late, Inferred: x.byInference})
 	if x.server() && x.p.Goroutine != 0 && !x.p.Process.IsZero() {
 		n.causes(x)
 	}
@@ -224,7 +234,15 @@ func (n *Node) expire(w waiting) {
 		return
 	}
 	x := w.x
-	if !x.emitted {
+	if x.call != nil && !x.call.decided {
+		x.call.waiting = true
+		return // it is decided with its epoch
+	}
+	switch {
+	case x.emitted:
+	case x.among != nil:
+		n.doubtful(x.e, x.among)
+	default:
 		n.out.unmatched(x.e, correlate.Ambient)
 	}
 	delete(n.exchanges, x.e.ID)

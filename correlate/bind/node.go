@@ -2,6 +2,7 @@ package bind
 
 import (
 	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -21,8 +22,13 @@ type Node struct {
 	exchanges map[event.ID]*exchange // until the horizon
 	routines  map[routine][]*exchange
 	responses map[string]*response
-	agents    map[string]bool // workloads that have agent spans
+	workloads map[podName]*workload
+	inOrder   []*workload // in order of appearance
+	pairDue   event.Time  // when some workload has calls to decide
+	space     *link.Workspace
 	messages  map[message]*asked
+	models    recent         // spans of model calls
+	callers   recent         // those that have one below them
 	spans     []*event.Event // only for Ablation.NearestSpan
 
 	now      event.Time // the position in event time
@@ -54,16 +60,19 @@ type waiting struct {
 	response string
 }
 
-// NewNode returns an empty node.
-func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation) *Node {
+// NewNode returns an empty node. Nodes that are never driven at once may share
+// the space in which calls are linked.
+func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, space *link.Workspace) *Node {
 	return &Node{
-		name: name, cfg: cfg, dir: dir, ablate: ablate,
+		space: space,
+		name:  name, cfg: cfg, dir: dir, ablate: ablate,
 		sockets:   newSockets(ablate),
 		processes: newProcesses(ablate),
 		exchanges: make(map[event.ID]*exchange),
 		routines:  make(map[routine][]*exchange),
 		responses: make(map[string]*response),
-		agents:    make(map[string]bool),
+		workloads: make(map[podName]*workload),
+		pairDue:   event.Never,
 		messages:  make(map[message]*asked),
 	}
 }
@@ -93,6 +102,9 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 		if n.longer.due(&at) {
 			what = 5
 		}
+		if n.pairDue < at {
+			at, what = n.pairDue, 6
+		}
 		if what < 0 || at >= end {
 			n.out = nil
 			return
@@ -112,6 +124,8 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 			n.expire(n.long.pop())
 		case 5:
 			n.expire(n.longer.pop())
+		case 6:
+			n.decidePairs()
 		}
 	}
 }
@@ -125,7 +139,7 @@ func (n *Node) Next() event.Time {
 	n.short.due(&at)
 	n.long.due(&at)
 	n.longer.due(&at)
-	return at
+	return min(at, n.pairDue)
 }
 
 // index takes an event into the indexes, at its own time.
@@ -168,6 +182,7 @@ func (n *Node) decideOne(d decision) {
 		if key.IsZero() {
 			key = correlate.LocalKey(d.e.ID)
 		}
+		n.ownEdge(d.e, p)
 		n.row(correlate.Row{Key: key, Event: d.e, Method: correlate.TraceContext, Late: d.late})
 	case *event.Span:
 		n.decideSpan(d, p)
@@ -197,7 +212,7 @@ func (n *Node) decideOne(d decision) {
 		s, method := n.socketOfFlow(d.e, p)
 		n.decideOnSocket(d, s, method)
 	case *event.DNS:
-		n.decideOnSocket(d, n.sockets.byTuple(p.Tuple, d.e.Time, event.RoleClient), correlate.FiveTuple)
+		n.decideDNS(d, p)
 	default:
 		n.out.unmatched(d.e, correlate.Ambient)
 	}
@@ -208,23 +223,12 @@ func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
 // horizon queues something for the time when no claim can come any more.
 func (n *Node) horizon(w waiting, workload *event.Workload) {
 	several := w.x != nil && w.x.p.StreamID != 0 // evidence of its connection waits as long
-	if several || workload != nil && n.agents[workloadKey(workload)] {
+	if several || n.agentic(workload) {
 		w.long = true
 		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
 		return
 	}
 	n.short.push(n.now.Add(n.cfg.Horizon), w)
-}
-
-// workloadKey names a workload for learning what it has; empty if unknown.
-func workloadKey(w *event.Workload) string {
-	if w.PodUID != "" {
-		return w.PodUID
-	}
-	if w.Pod == "" {
-		return ""
-	}
-	return w.Namespace + "/" + w.Pod
 }
 
 // sameWorkload reports whether two statements about a workload can be about

@@ -12,6 +12,7 @@ type Out struct {
 	Aliases   []correlate.Alias
 	Offers    []Offer
 	Unmatched []correlate.Unmatched
+	Doubts    []correlate.Doubt
 	// Fates counts the events whose fate is settled here; those in Rows are
 	// counted by stitch. Joins counts, by method, connection evidence that was
 	// joined without becoming a step.
@@ -26,8 +27,10 @@ type Out struct {
 func (o *Out) Reset() {
 	clear(o.Rows)
 	clear(o.Unmatched)
+	clear(o.Doubts)
 	*o = Out{
 		Rows: o.Rows[:0], Links: o.Links[:0], Aliases: o.Aliases[:0], Offers: o.Offers, Unmatched: o.Unmatched[:0],
+		Doubts: o.Doubts[:0],
 	}
 }
 

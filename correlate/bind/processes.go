@@ -19,6 +19,21 @@ type process struct {
 	key     correlate.Key
 	method  correlate.Method
 	serves  bool // it has accepted connections: whatever it does may be for anybody
+	// The search for the request that it works for, where nothing names one.
+	call     *call
+	held     []decision // events that wait for it
+	inferred *correlate.Inference
+	among    []correlate.Candidate
+}
+
+// row makes an event of the process, or of a socket of its own, part of the
+// request that it works for.
+func (p *process) row(d decision, m correlate.Method, c *correlate.Conn) correlate.Row {
+	r := correlate.Row{Key: p.key, Event: d.e, Method: m, Conn: c, Late: d.late}
+	if p.inferred != nil {
+		r.Method, r.Inferred = p.inferred.Method, p.inferred
+	}
+	return r
 }
 
 // works reports whether the process works for one request: it, or what started
@@ -112,7 +127,9 @@ func (n *Node) indexProcess(e *event.Event, x *event.Process) {
 	case !x.Trace.TraceID.IsZero():
 		p.key, p.method = correlate.TraceKey(x.Trace.TraceID), correlate.TraceContext
 	case p.parent != nil && !p.parent.key.IsZero():
-		p.key, p.method = p.parent.key, correlate.ExecLineage
+		p.key, p.method, p.inferred = p.parent.key, correlate.ExecLineage, p.parent.inferred
+	case p.call == nil && !x.Inventory && !x.Entered && n.mayUse(&x.Workload) != nil:
+		n.callProcess(p, e, x)
 	}
 }
 
@@ -136,7 +153,7 @@ func (n *Node) processOf(e *event.Event, x *event.Process) *process {
 				if next.parent = p.parent; next.parent == nil {
 					next.parent = p // at least what it was before is known
 				}
-				next.key, next.method = p.key, p.method
+				next.key, next.method, next.inferred = p.key, p.method, p.inferred
 			}
 			return next
 		}
@@ -172,11 +189,23 @@ func (n *Node) forgetProcesses() {
 // decideProcess gives an exec or exit to the request its process belongs to.
 func (n *Node) decideProcess(d decision, x *event.Process) {
 	p := n.processes.find(x.ExecID, x.Process, d.e.Time)
-	if p == nil || p.key.IsZero() {
+	switch {
+	case p == nil:
+		n.out.unmatched(d.e, correlate.Ambient)
+		return
+	case !p.key.IsZero():
+	case p.hold(d):
+		return
+	case p.among != nil && !p.serves:
+		n.doubtful(d.e, p.among)
+		return
+	default:
 		n.out.unmatched(d.e, correlate.Ambient)
 		return
 	}
-	n.row(correlate.Row{Key: p.key, Event: d.e, Method: p.method, Late: d.late, Span: x.Trace.SpanID})
+	r := p.row(d, p.method, nil)
+	r.Span = x.Trace.SpanID
+	n.row(r)
 	if p.exec == d.e && p.parent != nil && p.parent.exec != nil && p.parent.key == p.key {
 		n.cause(p.key, d.e, p.parent.exec, correlate.ExecLineage)
 	} else if p.exec != nil && p.exec != d.e {
@@ -187,8 +216,9 @@ func (n *Node) decideProcess(d decision, x *event.Process) {
 // decideSyscall gives a syscall to the request of its process, else to its
 // socket's.
 func (n *Node) decideSyscall(d decision, x *event.Syscall) {
-	if p := n.processes.find(x.ExecID, x.Process, d.e.Time); p != nil && !p.key.IsZero() {
-		r := correlate.Row{Key: p.key, Event: d.e, Method: correlate.ExecLineage, Late: d.late}
+	p := n.processes.find(x.ExecID, x.Process, d.e.Time)
+	if p != nil && !p.key.IsZero() {
+		r := p.row(d, correlate.ExecLineage, nil)
 		if s := n.sockets.byAddr(x.SockAddr, x.Tuple, d.e.Time); s != nil && x.SockAddr != 0 {
 			r.Conn = s.conn
 		}
@@ -196,6 +226,13 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 		if p.exec != nil {
 			n.cause(p.key, d.e, p.exec, correlate.ExecLineage)
 		}
+		return
+	}
+	if p.hold(d) {
+		return
+	}
+	if p != nil && p.among != nil && !p.serves {
+		n.doubtful(d.e, p.among)
 		return
 	}
 	var s *socket

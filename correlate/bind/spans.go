@@ -18,9 +18,11 @@ type claim struct {
 // indexSpan takes in a span: what its workload runs, and which socket it names.
 func (n *Node) indexSpan(e *event.Event, p *event.Span) {
 	if p.Stage != event.StageNone && p.Stage != event.StageHTTP {
-		if key := workloadKey(&p.Workload); key != "" {
-			n.agents[key] = true
-		}
+		n.workloadOf(&p.Workload).agent = true
+	}
+	if p.Stage == event.StageModel {
+		n.models.add(p.SpanID, n.now)
+		n.callers.add(p.ParentID, n.now)
 	}
 	if n.ablate.NearestSpan {
 		n.spans = append(n.spans, e)
@@ -51,6 +53,7 @@ func (n *Node) decideSpan(d decision, p *event.Span) {
 		}
 	}
 	n.row(r)
+	n.ownSpan(d.e, p, c.s != nil)
 	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
 		if rs := n.responses[p.GenAI.ResponseID]; rs != nil && rs.exchange != nil && rs.exchange.decided {
 			n.answered(rs.exchange, d.e)

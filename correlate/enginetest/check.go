@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -61,8 +62,8 @@ func Check(t *timeline.Timeline) error {
 		if len(s.EventIDs) == 0 {
 			fail("step %s rests on no event", s.ID)
 		}
-		if j := s.Join; !j.Exact || !slices.Contains(timeline.ExactMethods, j.Method) || j.Confidence != 1 || len(j.Evidence) == 0 {
-			fail("step %s has join %+v", s.ID, j)
+		if err := checkJoin(&s.Join); err != nil {
+			fail("step %s: %w", s.ID, err)
 		}
 		if s.Name == "" || s.Layer == "" || s.Status == "" || s.Source == "" {
 			fail("step %s has no name, layer, status or source: %+v", s.ID, s)
@@ -77,4 +78,21 @@ func Check(t *timeline.Timeline) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkJoin holds a join to what it claims: an exact one is certain, an inferred
+// one is likely enough, and its alternatives are less so.
+func checkJoin(j *timeline.Join) error {
+	methods, least := timeline.ExactMethods, 1.0
+	if !j.Exact {
+		methods, least = timeline.InferredMethods, window.Default().Confidence
+	}
+	sum := j.Confidence
+	for _, r := range j.Rejected {
+		sum += r.Confidence
+	}
+	if !slices.Contains(methods, j.Method) || j.Confidence < least || sum > 1.002 || len(j.Evidence) == 0 || j.Candidates == 0 {
+		return fmt.Errorf("join %+v", *j)
+	}
+	return nil
 }

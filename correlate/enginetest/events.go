@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/redact"
 )
 
 // Parse reads events, one a line: a kind and key=value pairs. Empty lines and
@@ -101,11 +102,16 @@ func (w *words) payload(k event.Kind) event.Payload {
 	case event.KindTLSHello:
 		return &event.TLSHello{Cookie: event.SocketCookie(w.num("cookie")), Tuple: w.tuple("local", "peer"), SNI: w.str("sni")}
 	case event.KindProcessExec, event.KindProcessExit:
-		return &event.Process{
+		p := &event.Process{
 			ExecID: event.ExecID(w.str("exec")), ParentExecID: event.ExecID(w.str("parent")),
 			Process: w.process("pid"), Parent: w.process("ppid"), Binary: w.str("binary"), Args: w.str("args"),
 			Trace: w.context("trace"), Workload: w.workload("pod"), ExitCode: uint32(w.num("code")), Signal: w.str("signal"),
+			ParentTID: uint32(w.num("ptid")), Entered: w.flag("entered"), Inventory: w.flag("inventory"),
 		}
+		if cmd := w.str("cmd"); cmd != "" {
+			p.Hashes = new(redact.Hasher).Command(p.Binary, cmd)
+		}
+		return p
 	case event.KindSyscall, event.KindEnforcement:
 		return &event.Syscall{
 			ExecID: event.ExecID(w.str("exec")), Process: w.process("pid"), Binary: w.str("binary"), Function: w.str("fn"),
@@ -182,7 +188,7 @@ func (w *words) exchange() *event.Exchange {
 	p := &event.Exchange{
 		Cookie: event.SocketCookie(w.num("cookie")), Tuple: w.tuple("local", "peer"), Ordinal: uint32(w.num("ord")),
 		StreamID: uint32(w.num("stream")), Start: w.time("start"), HTTP: w.http(), Trace: w.context("trace"),
-		Process: w.process("pid"), Goroutine: w.num("go"), ResponseID: w.str("rid"), Model: w.str("model"), Usage: w.usage(),
+		Process: w.process("pid"), Goroutine: w.num("go"), ParentGo: w.num("parentgo"), TID: uint32(w.num("tid")), BytesOut: w.num("out"), BytesIn: w.num("in"), ResponseID: w.str("rid"), Model: w.str("model"), Usage: w.usage(),
 		Workload: w.workload("pod"), Response: w.flag("response"),
 	}
 	switch {
@@ -205,6 +211,9 @@ func (w *words) claim() *event.Span {
 			Agent: w.str("agent"), Model: w.str("model"), Tool: w.str("tool"), HandoffTo: w.str("handoff"),
 			ResponseID: w.str("rid"), Usage: w.usage(),
 		},
+	}
+	if cmd := w.str("cmd"); cmd != "" {
+		p.GenAI.ToolHashes = new(redact.Hasher).Text(cmd)
 	}
 	w.name("kind", &p.Kind)
 	w.name("stage", &p.Stage)

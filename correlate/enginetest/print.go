@@ -128,7 +128,7 @@ func (n *Names) steps(b *strings.Builder, t *timeline.Timeline, parent string, d
 		if s.ParentID != parent || depth > 40 {
 			continue
 		}
-		fmt.Fprintf(b, "%s%s %q %s..%s %s %s", strings.Repeat("  ", depth), s.Layer, s.Name, Since(s.Start), Since(s.End), s.Status, s.Join.Method)
+		fmt.Fprintf(b, "%s%s %q %s..%s %s %s", strings.Repeat("  ", depth), s.Layer, s.Name, Since(s.Start), Since(s.End), s.Status, joinWord(&s.Join))
 		if s.Node != "" {
 			fmt.Fprintf(b, " node=%s", s.Node)
 		}
@@ -169,3 +169,12 @@ func (n *Names) steps(b *strings.Builder, t *timeline.Timeline, parent string, d
 
 // Duration is a distance from Base as an instant.
 func Duration(d time.Duration) event.Time { return Base + event.Time(d) }
+
+// joinWord names the method of a join, and how sure an inferred one is of how
+// many candidates.
+func joinWord(j *timeline.Join) string {
+	if j.Exact {
+		return j.Method
+	}
+	return fmt.Sprintf("%s(%.3f/%d)", j.Method, j.Confidence, j.Candidates)
+}

@@ -49,7 +49,12 @@ func (s *solver) compatible(o *owner, c *call) bool {
 	if c.Owner != 0 {
 		return c.Owner == o.ID
 	}
-	return o.Label == 0 || c.Label == 0 || o.Label == c.Label
+	for i, l := range o.Labels {
+		if l != 0 && c.Labels[i] != 0 && l != c.Labels[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // arrange orders the pairs by owner, and by call within, and indexes them by
@@ -99,6 +104,25 @@ func (s *solver) thin() {
 // impossible is the posterior below which a pair is forgotten, before weights
 // are softened.
 const impossible = 1e-7
+
+// certain reports whether all pairs of a component are known, so that there is
+// nothing to infer.
+func (s *solver) certain(comp int32) bool {
+	members := s.members[s.comps[comp]:s.comps[comp+1]]
+	for _, at := range members {
+		for i := range s.owners[at].pairs {
+			if !s.owners[at].pairs[i].known {
+				return false
+			}
+		}
+	}
+	for _, at := range members {
+		for i := range s.owners[at].pairs {
+			s.owners[at].pairs[i].p = 1
+		}
+	}
+	return true
+}
 
 // looked reports whether a component has been inferred.
 func (s *solver) looked(comp int32) bool {

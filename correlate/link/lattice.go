@@ -14,6 +14,7 @@ type lattice struct {
 	owner *owner
 	nodes []node
 	steps []step
+	width int // nodes for one last call
 	// After infer: the posterior of taking each step, of ending at each node.
 	taken, ended []float64
 }
@@ -49,10 +50,13 @@ type step struct {
 const negligible = 1e-7
 
 // No more than so many nodes are kept for one last call, and no more than so many
-// before it are gone on from.
+// before it are gone on from; fewer where an owner has very many calls to choose
+// from, which tells it little about each.
 const (
-	nodesPerCall = 48
-	predecessors = 256
+	nodesPerCall    = 48
+	predecessors    = 256
+	nodesAltogether = 512
+	stepsAltogether = 4096
 )
 
 // build lists the ways of an owner.
@@ -61,11 +65,13 @@ func (s *solver) build(l *lattice, o *owner) {
 	l.nodes = append(l.nodes[:0], node{last: -1, latest: -1, ended: math.MinInt64, best: scaled{v: 1}})
 	l.steps = l.steps[:0]
 	best := scaled{v: 1}
+	l.width = min(nodesPerCall, max(nodesAltogether/max(1, len(o.pairs)), 4))
+	reach := min(predecessors, max(stepsAltogether/max(1, len(o.pairs)), 16))
 	for i := range o.pairs {
 		p := &o.pairs[i]
 		c := &s.calls[p.call]
 		first := len(l.nodes)
-		for from := max(0, first-predecessors); from < first; from++ {
+		for from := max(0, first-reach); from < first; from++ {
 			n := &l.nodes[from]
 			slot := 4 * uint(c.peer&15)
 			had := uint8(n.counts >> slot & 15)
@@ -111,7 +117,7 @@ func (l *lattice) node(first int, n *node, pair int32, slot uint, c *call, s *so
 			return int32(j)
 		}
 	}
-	if len(l.nodes)-first == nodesPerCall {
+	if len(l.nodes)-first >= l.width {
 		return -1
 	}
 	l.nodes = append(l.nodes, node{last: pair, counts: counts, latest: latest, best: scaled{v: 1, e: math.MinInt32 / 512}})

@@ -16,8 +16,9 @@ type Owner struct {
 	// Class groups owners that behave alike (an endpoint, an operation); the
 	// gaps of each class are learnt apart.
 	Class uint32
-	// Label, if not 0, must equal the call's, if that is not 0 (a model's name).
-	Label uint32
+	// Labels are what owner and call must agree on (the model's name, the process
+	// that does both): each, if not 0, must equal the call's, if that is not 0.
+	Labels [Labels]uint32
 	// Sizes are what the owner says of its call, in any unit that grows with the
 	// call's Sizes: tokens in and out. 0 is unknown.
 	Sizes [2]uint64
@@ -25,12 +26,15 @@ type Owner struct {
 	Single bool
 }
 
+// Labels is how many labels an owner and a call have.
+const Labels = 3
+
 // Call is a call that the workload made.
 type Call struct {
 	ID         uint64 // not 0
 	Peer       uint32 // the destination
 	Start, End event.Time
-	Label      uint32
+	Labels     [Labels]uint32
 	Sizes      [2]uint64 // bytes sent and received
 	// Owner is the id of the owner where it is known exactly, 0 where it is not.
 	// A known pair is never broken, and nobody else is given its call.
@@ -83,6 +87,7 @@ type Linker struct {
 	owners []Owner
 	calls  []Call
 	next   event.Time // the beginning of the first epoch not decided
+	swept  event.Time // what ended before is forgotten
 	known  map[uint64]uint64
 	past   []packed
 	edges  edges
@@ -108,6 +113,22 @@ func (l *Linker) Call(c Call) {
 	l.next = min(l.next, epochOf(c.Start))
 }
 
+// Known says whose a call is that was taken in and not decided yet. An id that no
+// owner has keeps everybody from it.
+func (l *Linker) Known(call, owner uint64) { l.known[call] = owner }
+
+// Widen makes the horizon a longer one.
+func (l *Linker) Widen(horizon time.Duration) { l.cfg.Horizon = max(l.cfg.Horizon, horizon) }
+
+// Decided returns the time before which every call that was taken in began has
+// been decided once Advance has returned for mark.
+func (l *Linker) Decided(mark event.Time) event.Time {
+	if mark == event.Never {
+		return mark
+	}
+	return epochOf(mark.Add(-l.cfg.Horizon))
+}
+
 // Next returns the mark at which Advance has something to decide, event.Never
 // when nothing waits.
 func (l *Linker) Next() event.Time {
@@ -125,6 +146,10 @@ func (l *Linker) Advance(mark event.Time) []Match {
 	var found []Match
 	for l.next != event.Never && (mark == event.Never || mark >= l.next.Add(Epoch+l.cfg.Horizon)) {
 		found = l.decide(l.next, found)
+	}
+	if until := l.Decided(mark); until > l.swept && mark != event.Never {
+		l.swept = until
+		l.forget(until) // what nobody called needs it too
 	}
 	return found
 }
@@ -159,7 +184,10 @@ func (l *Linker) decide(from event.Time, found []Match) []Match {
 	if i, _ := slices.BinarySearchFunc(calls, reach, func(c Call, t event.Time) int { return cmp.Compare(c.Start, t) }); i < len(calls) {
 		calls = calls[:i]
 	}
-	found = l.cfg.Workspace.solver.solve(beyond, calls, from, until, l, found)
+	open := func(c Call) bool { return c.Start >= from && c.Start < until && c.Owner == 0 && l.known[c.ID] == 0 }
+	if slices.ContainsFunc(calls, open) { // else there is nothing to find out
+		found = l.cfg.Workspace.solver.solve(beyond, calls, from, until, l, found)
+	}
 	l.forget(until)
 	return found
 }

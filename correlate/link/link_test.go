@@ -187,8 +187,8 @@ func TestLabels(t *testing.T) {
 	f := func(owner, call uint32, want uint64) {
 		t.Helper()
 		l := load{
-			owners: []link.Owner{{ID: 1, Start: begin, End: begin.Add(time.Second), Label: owner}},
-			calls:  []link.Call{{ID: 1, Start: begin.Add(time.Millisecond), End: begin.Add(time.Millisecond * 9), Label: call}},
+			owners: []link.Owner{{ID: 1, Start: begin, End: begin.Add(time.Second), Labels: [link.Labels]uint32{0, owner}}},
+			calls:  []link.Call{{ID: 1, Start: begin.Add(time.Millisecond), End: begin.Add(time.Millisecond * 9), Labels: [link.Labels]uint32{0, call}}},
 		}
 		ms := l.link(link.Config{})
 		if len(ms) != 1 || ms[0].Owner != want {

@@ -93,7 +93,7 @@ func (s *solver) solve(owners []Owner, calls []Call, from, until event.Time, l *
 		s.thin()
 	}
 	for c := range int32(len(s.comps) - 1) {
-		if !s.looked(c) {
+		if !s.certain(c) && !s.looked(c) {
 			s.infer(c, false)
 		}
 	}
@@ -101,7 +101,9 @@ func (s *solver) solve(owners []Owner, calls []Call, from, until event.Time, l *
 	s.overtaking()
 	s.soft = true
 	for c := range int32(len(s.comps) - 1) {
-		s.infer(c, false)
+		if !s.certain(c) {
+			s.infer(c, false)
+		}
 	}
 	s.remember(l)
 	return s.matches(l, found)

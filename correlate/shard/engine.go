@@ -9,6 +9,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/stitch"
 	"github.com/sennit-io/sennit/correlate/window"
@@ -79,6 +80,7 @@ type Engine struct {
 // bindShard is one worker of bind and the nodes it owns.
 type bindShard struct {
 	sorted []*nodeWork // by name
+	space  link.Workspace
 	out    bind.Out
 }
 
@@ -261,7 +263,7 @@ func (e *Engine) nodeWork(name string) *nodeWork {
 	w := e.nodes[name]
 	if w == nil {
 		shard := e.binds[hash(name)%uint64(len(e.binds))]
-		w = &nodeWork{name: name, shard: shard, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate)}
+		w = &nodeWork{name: name, shard: shard, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate, &shard.space)}
 		e.nodes[name] = w
 		shard.sorted = append(shard.sorted, w)
 		slices.SortFunc(shard.sorted, func(a, b *nodeWork) int { return strings.Compare(a.name, b.name) })
@@ -314,6 +316,7 @@ func (e *Engine) stitch(end event.Time) {
 	slices.SortFunc(found, func(a, b correlate.Alias) int { return cmp.Or(a.A.Compare(b.A), a.B.Compare(b.B)) })
 	for _, a := range found {
 		winner, loser := e.aliases.Union(a.A, a.B)
+		e.shardOf(winner).s.Alias(winner, a, end-1)
 		if winner == loser {
 			continue
 		}
@@ -327,14 +330,31 @@ func (e *Engine) stitch(end event.Time) {
 		e.rows = append(e.rows, b.out.Rows...)
 	}
 	e.addRows(end)
+	var doubts []correlate.Doubt
 	for _, b := range e.binds {
 		for _, l := range b.out.Links {
 			rep := e.aliases.Find(l.Key)
 			e.shardOf(rep).s.Link(rep, l, end-1)
 		}
+		doubts = append(doubts, b.out.Doubts...)
 		e.stats.bind(&b.out)
 		e.gone = append(e.gone, b.out.Unmatched...)
 		b.out.Reset()
+	}
+	slices.SortFunc(doubts, func(a, b correlate.Doubt) int { return event.Compare(a.Event, b.Event) })
+	for _, d := range doubts {
+		e.doubt(d, end-1)
+	}
+}
+
+// doubt lists an event with every request that it may belong to.
+func (e *Engine) doubt(d correlate.Doubt, now event.Time) {
+	var told []correlate.Key
+	for _, c := range d.Candidates {
+		if rep := e.aliases.Find(c.Key); !slices.Contains(told, rep) {
+			told = append(told, rep)
+			e.shardOf(rep).s.Doubt(rep, d, now)
+		}
 	}
 }
 

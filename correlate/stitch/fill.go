@@ -325,6 +325,12 @@ func (m *maker) joinOf(f *forest, nd *node) timeline.Join {
 	if nd.seen != none && r.Method == correlate.TraceContext {
 		method = r.Method
 	}
+	if i := m.sure.of(r); i != nil {
+		return timeline.Join{
+			Method: i.Method.String(), Confidence: i.Confidence, Candidates: i.Candidates,
+			Evidence: []string{i.Evidence}, Rejected: rejected(i),
+		}
+	}
 	return timeline.Join{
 		Method: method.String(), Exact: true, Confidence: 1, Candidates: 1,
 		Evidence: m.evidence(nd, r, method), Rejected: []timeline.Rejected{},

@@ -61,6 +61,7 @@ type forest struct {
 	messages  map[message]int32
 	evidence  map[evidence]int32
 	causes    map[event.ID]event.ID
+	under     map[event.ID]event.SpanID // as causes, by a span
 	peers     map[event.ID]event.ID
 	spanOf    map[event.ID]event.SpanID
 	duplicate []bool
@@ -91,7 +92,7 @@ func newForest() *forest {
 	return &forest{
 		spans: make(map[event.SpanID]int32), events: make(map[event.ID]int32), serverOf: make(map[event.SpanID]int32),
 		messages: make(map[message]int32), evidence: make(map[evidence]int32),
-		causes: make(map[event.ID]event.ID), peers: make(map[event.ID]event.ID), spanOf: make(map[event.ID]event.SpanID),
+		causes: make(map[event.ID]event.ID), under: make(map[event.ID]event.SpanID), peers: make(map[event.ID]event.ID), spanOf: make(map[event.ID]event.SpanID),
 	}
 }
 
@@ -112,6 +113,7 @@ func (f *forest) clear(size int) {
 	clear(f.messages)
 	clear(f.evidence)
 	clear(f.causes)
+	clear(f.under)
 	clear(f.peers)
 	clear(f.spanOf)
 }
@@ -124,7 +126,9 @@ func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
 	for _, l := range links {
 		switch l.Kind {
 		case correlate.LinkCause:
-			if _, ok := f.causes[l.From]; !ok {
+			if !l.Span.IsZero() {
+				f.under[l.From] = l.Span
+			} else if _, ok := f.causes[l.From]; !ok {
 				f.causes[l.From] = l.To
 			}
 		case correlate.LinkPeer:
@@ -221,6 +225,7 @@ func (f *forest) place(i int32) {
 		f.events[e.ID] = n
 	case *event.EdgeRequest:
 		f.edgeNodes = append(f.edgeNodes, f.newNode(i, nodeEdge))
+		f.events[e.ID] = f.of[i]
 	case *event.HTTPFlow:
 		key := message{e.Node, p.Tuple}
 		if n, ok := f.messages[key]; ok && p.Response {

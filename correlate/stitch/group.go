@@ -21,6 +21,8 @@ type group struct {
 	keys    []correlate.Key
 	active  []correlate.Row // in no entry yet
 	links   []correlate.Link
+	aliases []correlate.Alias // that brought its keys together
+	doubts  []correlate.Doubt // that name it
 	entries []*entry
 	numbers []numbered // the trace ids that have named a request
 	merged  bool       // another group came in since the last build
@@ -101,7 +103,7 @@ func (g *group) reset() {
 		rows = g.entries[0].rows
 	}
 	clear(rows[:cap(rows)])
-	*g = group{active: rows[:0], links: g.links[:0], entries: g.entries[:0], numbers: g.numbers[:0]}
+	*g = group{active: rows[:0], links: g.links[:0], aliases: g.aliases[:0], doubts: g.doubts[:0], entries: g.entries[:0], numbers: g.numbers[:0]}
 }
 
 // absorb takes over the rows and entries of another group.
@@ -113,6 +115,8 @@ func (g *group) absorb(o *group) {
 	}
 	g.active = append(g.active, o.active...)
 	g.links = append(g.links, o.links...)
+	g.aliases = append(g.aliases, o.aliases...)
+	g.doubts = append(g.doubts, o.doubts...)
 	g.merged, g.news = true, true
 	g.looked = g.looked || o.looked
 	if g.edge == 0 || o.edge != 0 && o.edge < g.edge {

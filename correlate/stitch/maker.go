@@ -15,6 +15,7 @@ import (
 // maker turns trees of nodes into timelines.
 type maker struct {
 	dir    *bind.Directory
+	sure   sureness
 	claims bool     // the request has spans, so an observation without one stands out
 	order  []int32  // the nodes in the order of the steps
 	ids    []string // node → step id
@@ -36,6 +37,7 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 		TraceIDs: []string{}, Related: []string{}, Agents: []string{}, Models: []string{}, Tools: []string{},
 		Ambiguous: []timeline.Ambiguous{}, Alerts: []timeline.AlertRef{},
 	}
+	m.sure.weigh(g.aliases, e.key)
 	m.traces(f, e, nodes, t)
 	m.order = append(m.order[:0], nodes...)
 	slices.SortFunc(m.order, func(a, b int32) int {

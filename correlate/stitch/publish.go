@@ -40,7 +40,7 @@ func (s *Stitcher) publish(g *group, trees []tree, now event.Time) {
 		e.next = now.Add(time.Minute << min(e.revision, 6))
 		f.cut = cut
 		t := s.maker.make(f, g, e, s.members(trees, i, cut))
-		s.addDoubts(t, trees, i)
+		s.addDoubts(g, t, trees, i)
 		s.count(i)
 		print := printOf(t)
 		if e.revision > 0 && print == e.print {
@@ -212,8 +212,15 @@ func (s *Stitcher) supersede(e *entry, by string) {
 const maxDoubts = 1000
 
 // addDoubts lists the events that may belong to this timeline or another.
-func (s *Stitcher) addDoubts(t *timeline.Timeline, trees []tree, i int) {
+func (s *Stitcher) addDoubts(g *group, t *timeline.Timeline, trees []tree, i int) {
 	f := s.forest
+	for _, d := range g.doubts {
+		at := startOf(d.Event)
+		if len(g.entries) > 1 && (at < t.Start.Add(-skew) || at > t.End.Add(skew)) || len(t.Ambiguous) >= maxDoubts {
+			continue
+		}
+		t.Ambiguous = append(t.Ambiguous, timeline.Ambiguous{EventID: d.Event.ID.String(), Candidates: correlate.Named(d.Candidates)})
+	}
 	for _, d := range s.doubts {
 		if !slices.Contains(d.candidates, i) || len(t.Ambiguous) >= maxDoubts {
 			continue

@@ -41,7 +41,7 @@ func (f *forest) parentOf(n int32) int32 {
 		if p, ok := f.events[f.peers[id]]; ok && nd.exchange.Role == event.RoleServer {
 			return p
 		}
-		if p, ok := f.events[f.causes[id]]; ok && nd.span == nil {
+		if p, ok := f.causeOf(id); ok && nd.span == nil {
 			return p
 		}
 	}
@@ -55,7 +55,7 @@ func (f *forest) parentOf(n int32) int32 {
 			return f.exchangeOn(r.Conn.Cookie, r.Event)
 		}
 	case nodeProcess:
-		if p, ok := f.events[f.causes[r.Event.ID]]; ok { // its parent process, else the span in its environment
+		if p, ok := f.causeOf(r.Event.ID); ok { // its parent process, else the span in its environment
 			return p
 		}
 		if p, ok := f.spans[r.Span]; ok && !r.Span.IsZero() {
@@ -66,11 +66,23 @@ func (f *forest) parentOf(n int32) int32 {
 			return p
 		}
 	case nodeSocket, nodeFlow, nodeSyscall, nodeOther:
-		if p, ok := f.events[f.causes[r.Event.ID]]; ok {
+		if p, ok := f.causeOf(r.Event.ID); ok {
 			return p
 		}
 	}
 	return none
+}
+
+// causeOf finds what bind saw to be the cause of an event.
+func (f *forest) causeOf(id event.ID) (int32, bool) {
+	if n, ok := f.events[f.causes[id]]; ok {
+		return n, true
+	}
+	if span, ok := f.under[id]; ok {
+		n, ok := f.spans[span]
+		return n, ok
+	}
+	return none, false
 }
 
 // exchangeOn finds the one exchange that was under way on the connection at the
@@ -109,6 +121,7 @@ func (f *forest) adopt() {
 		}
 	}
 	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.calledBy(nd, e) }, true)
+	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.inferredBelow(nd, ed) }, false)
 	inside := func(tolerance time.Duration) func(nd, ed *node, e *event.EdgeRequest) bool {
 		return func(nd, ed *node, e *event.EdgeRequest) bool {
 			return ed.start.Add(-tolerance) <= nd.start && nd.end <= ed.end.Add(tolerance) &&
@@ -162,6 +175,16 @@ func (f *forest) calledBy(nd *node, e *event.EdgeRequest) bool {
 		return false
 	}
 	return nd.span != nil && nd.span.ParentID == id || nd.exchange != nil && nd.exchange.Trace.SpanID == id
+}
+
+// inferredBelow reports whether bind found the edge request to be the likely
+// cause of the node.
+func (f *forest) inferredBelow(nd, ed *node) bool {
+	if nd.exchange == nil {
+		return false
+	}
+	n, ok := f.events[f.causes[f.rows[nd.seen].Event.ID]]
+	return ok && &f.nodes[n] == ed
 }
 
 func (f *forest) sameTrace(nd *node, e *event.EdgeRequest) bool {

@@ -136,8 +136,8 @@ func (s *Stitcher) trees(pooled []*entry) []tree {
 		switch {
 		case t.entry == nil:
 			t.entry, t.stray = e, false
-		case t.entry != e: // two published ones are one: the first stays
-			if e.closed < t.entry.closed || e.closed == t.entry.closed && e.start < t.entry.start {
+		case t.entry != e: // two published ones are one: the outermost stays, else the first
+			if cmp.Or(cmp.Compare(e.rank, t.entry.rank), cmp.Compare(e.closed, t.entry.closed), cmp.Compare(e.start, t.entry.start)) < 0 {
 				t.entry, e = e, t.entry
 			}
 			s.merged = append(s.merged, merger{e, t.entry})
@@ -341,6 +341,7 @@ func (s *Stitcher) prune(g *group, now event.Time) {
 		s.settleFate(&r, correlate.Ambiguous)
 		return true
 	})
+	g.doubts = slices.DeleteFunc(g.doubts, func(d correlate.Doubt) bool { return d.Event.Time < oldest.Add(-s.cfg.Longest) })
 	g.links = slices.DeleteFunc(g.links, func(l correlate.Link) bool { return l.Time < oldest.Add(-s.cfg.Longest) })
 }
 

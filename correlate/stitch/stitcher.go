@@ -120,6 +120,34 @@ func (s *Stitcher) Link(rep correlate.Key, l correlate.Link, now event.Time) {
 	}
 }
 
+// Alias takes in that two keys of the group are one request.
+func (s *Stitcher) Alias(rep correlate.Key, a correlate.Alias, now event.Time) {
+	g := s.group(rep)
+	if slices.ContainsFunc(g.aliases, func(b correlate.Alias) bool {
+		return b.A == a.A && b.B == a.B && (b.Inferred == nil || a.Inferred != nil)
+	}) {
+		return
+	}
+	g.aliases = append(g.aliases, a)
+	g.news = true
+	if g.looked || g.edge == 0 {
+		s.schedule(g, now, now.Add(s.cfg.Silence))
+	}
+}
+
+// Doubt takes in that an event may belong to the group, if there is one.
+func (s *Stitcher) Doubt(rep correlate.Key, d correlate.Doubt, now event.Time) {
+	g := s.groups[rep]
+	if g == nil || len(g.doubts) >= maxDoubts {
+		return
+	}
+	g.doubts = append(g.doubts, d)
+	g.news = true
+	if g.looked {
+		s.schedule(g, now, now.Add(s.cfg.Settle))
+	}
+}
+
 // maxRows bounds the undecided evidence under one trace id, which anybody can
 // choose.
 const maxRows = 4 * MaxSteps

@@ -33,6 +33,9 @@ type Config struct {
 	Idle, Lag time.Duration
 	// Ahead is how far an event time may lie beyond its observed time.
 	Ahead time.Duration
+	// Confidence is the least posterior probability with which an inferred join
+	// is made, 0..1; below it the event is ambiguous.
+	Confidence float64
 	// InOrder promises that events are pushed in the order of event.Compare,
 	// so that the newest one is the watermark.
 	InOrder bool
@@ -53,5 +56,6 @@ func Default() Config {
 		Idle:         10 * time.Second,
 		Lag:          2 * time.Minute,
 		Ahead:        5 * time.Second,
+		Confidence:   0.95,
 	}
 }

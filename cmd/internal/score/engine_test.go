@@ -23,20 +23,28 @@ type collected map[string]*timeline.Timeline
 func (c collected) Timeline(t *timeline.Timeline) { c[t.ID] = t }
 func (collected) Unmatched(*shard.Unmatched)      {}
 
-// scoreEngine runs the engine, whole or broken, over a simulated cluster.
-func scoreEngine(t *testing.T, dir string, broken bind.Ablation) *Report {
+// exact is an engine that makes no inferred join, whole or broken.
+func exact(broken bind.Ablation) shard.Config {
+	cfg := shard.DefaultConfig()
+	cfg.Ablate, cfg.Window.Confidence = broken, never
+	return cfg
+}
+
+// never is a confidence that no join has.
+const never = 2
+
+// scoreEngine runs an engine over a simulated cluster.
+func scoreEngine(t *testing.T, dir string, cfg shard.Config) *Report {
 	t.Helper()
-	r, _ := scoreOrder(t, dir, replay.OrderEvent, broken)
+	r, _ := scoreOrder(t, dir, replay.OrderEvent, cfg)
 	return r
 }
 
 // scoreOrder takes the events in an order and returns the timelines as well, by
 // id.
-func scoreOrder(t *testing.T, dir string, order replay.Order, broken bind.Ablation) (*Report, collected) {
+func scoreOrder(t *testing.T, dir string, order replay.Order, cfg shard.Config) (*Report, collected) {
 	t.Helper()
 	out := collected{}
-	cfg := shard.DefaultConfig()
-	cfg.Ablate = broken
 	eng := shard.New(cfg, out)
 	_, err := replay.Run(context.Background(), replay.Options{Paths: []string{dir}, Order: order}, func(b *event.Batch, now event.Time) error {
 		eng.Push(b, now)
@@ -68,7 +76,7 @@ func scoreOrder(t *testing.T, dir string, order replay.Order, broken bind.Ablati
 }
 
 // TestDisturbed: skewed clocks, losses, duplicates and lines in any order lead
-// to no wrong join, in whatever order the events arrive, and the timelines say
+// to no wrong exact join, in whatever order the events arrive, and the timelines say
 // where something is missing.
 func TestDisturbed(t *testing.T) {
 	for _, world := range []simulate.Options{
@@ -81,7 +89,7 @@ func TestDisturbed(t *testing.T) {
 		}
 		var first collected
 		for _, order := range []replay.Order{replay.OrderEvent, replay.OrderArrival} {
-			r, timelines := scoreOrder(t, dir, order, bind.Ablation{})
+			r, timelines := scoreOrder(t, dir, order, exact(bind.Ablation{}))
 			gaps := 0
 			for id, tl := range timelines {
 				gaps += len(tl.Completeness.Gaps)
@@ -93,6 +101,11 @@ func TestDisturbed(t *testing.T) {
 			t.Logf("exact precision %v, recall %v, mis-stitched %v, %d facts lost, %d gaps", r.Exact.Precision, r.Exact.Recall, r.MisStitch, r.Lost, gaps)
 			if r.Exact.Precision < 1 || r.MisStitch > 0 || r.Exact.N == 0 {
 				t.Errorf("%v: wrong joins: %+v, mis-stitched %v", order, r.Exact, r.MisStitch)
+			}
+			whole := scoreEngine(t, dir, shard.DefaultConfig())
+			t.Logf("with inferred joins: precision %v of %d, mis-stitched %v", whole.Inferred.Precision, whole.Inferred.N, whole.MisStitch)
+			if whole.Exact.Precision < 1 || whole.Inferred.Precision < 0.98 || whole.Inferred.N == 0 || whole.MisStitch > 0.005 {
+				t.Errorf("%v: with inferred joins %+v, %+v, mis-stitched %v", order, whole.Exact, whole.Inferred, whole.MisStitch)
 			}
 			if r.Lost == 0 || gaps == 0 {
 				t.Errorf("%v: %d facts lost, and %d gaps drawn", order, r.Lost, gaps)
@@ -133,13 +146,16 @@ func TestBrokenEngines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole := scoreEngine(t, dir, bind.Ablation{})
+		whole := scoreEngine(t, dir, exact(bind.Ablation{}))
 		t.Logf("%s, whole: exact precision %v, recall %v, mis-stitched %v", world.trace, whole.Exact.Precision, whole.Exact.Recall, whole.MisStitch)
 		if whole.Exact.Precision < 1 || whole.Exact.Recall < 1 || whole.MisStitch > 0 {
 			t.Errorf("%s: the whole engine joins wrongly, or less than is possible: %+v, mis-stitched %v", world.trace, whole.Exact, whole.MisStitch)
 		}
+		whole = scoreEngine(t, dir, shard.DefaultConfig())
 		for _, e := range world.engines {
-			got, want := e.figure(scoreEngine(t, dir, e.broken)), e.figure(whole)
+			cfg := shard.DefaultConfig()
+			cfg.Ablate = e.broken
+			got, want := e.figure(scoreEngine(t, dir, cfg)), e.figure(whole)
 			t.Logf("%s, %s: %v, whole %v", world.trace, e.name, got, want)
 			if got > want-0.05 {
 				t.Errorf("%s: an engine with %q scores %v, the whole one %v", world.trace, e.name, got, want)
