@@ -45,6 +45,10 @@ bench: ## Run the benchmarks (BENCH=regexp)
 fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)
 
+.PHONY: accuracy
+accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (needs the recordings)
+	$(GO) run ./cmd/internal/accuracy
+
 .PHONY: demo
 demo: ## Stitch the recorded agents of testdata and draw the most interesting request
 	$(GO) run ./cmd/sennit replay testdata/agents

@@ -27,7 +27,7 @@ func TestLoads(t *testing.T) {
 			}
 		})
 	}
-	f("one at a time", traffic{requests: 2000, concurrent: 0.02}, 0.999, 0.99)
+	f("one at a time", traffic{requests: 2000, concurrent: 0.02}, 0.998, 0.99)
 	f("two at a time", traffic{requests: 3000, concurrent: 2}, 0.95, 0.7)
 	f("eight at a time", traffic{requests: 1500, concurrent: 8}, 0.5, 0)
 	f("milliseconds", traffic{requests: 3000, concurrent: 2, cut: time.Millisecond}, 0.93, 0.6)

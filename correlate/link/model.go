@@ -157,7 +157,7 @@ func (m *edgeModel) guess(calls, owners int, by float64) {
 func (m *edgeModel) overtake(c []uint32) {
 	m.order = 0
 	if m.mix[0][afterStart] >= 0.5 {
-		m.order = math.Log((float64(c[atOrder]) + 2) / (float64(c[atOrder+1]) + 2))
+		m.order = math.Log((float64(c[atOrder]) + expectKept*orderUnit) / (float64(c[atOrder+1]) + expectOvertaken*orderUnit))
 	}
 }
 

@@ -4,13 +4,16 @@ import "math"
 
 // Many services take their requests first come, first served: of two requests
 // under way, the earlier makes its call earlier. How strictly they do is learnt
-// for each edge from the pairs that are beyond doubt, and weighs in where two
-// sharings-out differ by who overtakes whom.
+// for each edge from all pairs, as far as they are believed, and weighs in where
+// two sharings-out differ by who overtakes whom.
 const (
-	neighbours = 8   // later calls that a call is compared with
-	beyond     = 0.9 // posterior of a pair that is learnt from
+	neighbours = 8  // later calls that a call is compared with
+	orderUnit  = 64 // counts of a pair beyond doubt
+	// Before anything is seen, order is the rule: as if so many had kept it and
+	// been overtaken. Most protocols and queues serve what came first.
+	expectKept, expectOvertaken = 10, 2
 	// overtakes discounts the weight of an overtaking, which the gaps show too.
-	overtakes = 0.6
+	overtakes = 0.8
 )
 
 // overtaking counts who overtook whom, and gives every pair the weight of those
@@ -40,14 +43,15 @@ func (s *solver) overtaking() {
 func (s *solver) countOvertaking() {
 	s.compare(func(x, y int32, kept bool) {
 		a, b := &s.pairs[x], &s.pairs[y]
-		if a.p < beyond || b.p < beyond || a.edge != b.edge {
+		if a.edge != b.edge {
 			return
 		}
+		w := uint32(a.p*b.p*orderUnit + 0.5)
 		c := s.tally.of(a.edge)
 		if kept {
-			c[atOrder]++
+			c[atOrder] += w
 		} else {
-			c[atOrder+1]++
+			c[atOrder+1] += w
 		}
 	})
 	for e := range len(s.tally) / perEdge {

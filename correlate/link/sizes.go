@@ -12,8 +12,9 @@ import (
 const (
 	sizes       = 2
 	sizeOctaves = 20
-	sizeCells   = 64 // four to the octave of the ratio
-	sizeMiddle  = 16 // cells for ratios below one
+	sizeFine    = 16 // cells to the octave of the ratio
+	sizeCells   = 128
+	sizeMiddle  = sizeFine // cells for ratios below one
 )
 
 // sizeModel is how much likelier a pair of sizes is for a match than for any
@@ -29,7 +30,7 @@ func sizeCell(owner, call uint64) int {
 		return -1
 	}
 	octave := min(bits.Len64(owner)-1, sizeOctaves-1)
-	cell := sizeMiddle + int(math.Floor(4*math.Log2(float64(call)/float64(owner))))
+	cell := sizeMiddle + int(math.Floor(sizeFine*math.Log2(float64(call)/float64(owner))))
 	return octave*sizeCells + min(max(cell, 0), sizeCells-1)
 }
 

@@ -91,6 +91,9 @@ func (s *solver) solve(owners []Owner, calls []Call, from, until event.Time, l *
 		}
 		s.believe()
 		s.thin()
+		if r > 0 {
+			s.overtaking()
+		}
 	}
 	for c := range int32(len(s.comps) - 1) {
 		if !s.certain(c) && !s.looked(c) {
