@@ -15,7 +15,7 @@ const (
 	byModel = iota
 	byProcess
 	byResponse
-	byHead = 0 // of pairs with the load balancer's requests
+	byHead // method, path and status
 )
 
 // ownRequest offers a served exchange, which has a key, as the owner of calls.
@@ -37,9 +37,10 @@ func (n *Node) ownSpan(e *event.Event, p *event.Span, served bool) {
 	switch {
 	case p.Kind == event.SpanKindServer || p.Kind == event.SpanKindConsumer:
 		if served {
-			return // the exchange is the owner
+			return // the exchange is the owner, or has one
 		}
 		o.kind = ownerRoot
+		n.callSpan(e, p)
 	case p.Stage == event.StageModel && n.callers.has(p.SpanID):
 		return // the one below is closer
 	case p.Stage == event.StageModel:
@@ -52,6 +53,7 @@ func (n *Node) ownSpan(e *event.Event, p *event.Span, served bool) {
 		return // the one above says more
 	case aboutCall(p):
 		o.kind, l.Single = ownerClient, true
+		l.Labels[byHead] = headLabel(&p.HTTP)
 	case p.ParentID.IsZero():
 		o.kind = ownerRoot
 	default:
@@ -63,6 +65,19 @@ func (n *Node) ownSpan(e *event.Event, p *event.Span, served bool) {
 		name = p.GenAI.Tool
 	}
 	w.calls.own(n, w, o, class{o.kind, name, ""}, l)
+}
+
+// callSpan offers a server's span, whose exchange nobody saw, as what a balancer
+// or a proxy passed on.
+func (n *Node) callSpan(e *event.Event, p *event.Span) {
+	w := n.workloadOf(&p.Workload)
+	l := link.Call{Labels: [link.Labels]uint32{byHead: headLabel(&p.HTTP)}}
+	if n.dir.ExpectsEdge() {
+		w.edges.call(n, w, &call{start: p.Start, end: e.Time, span: e}, destination{}, l)
+	}
+	if w.flows.wide != nil {
+		w.flows.call(n, w, &call{start: p.Start, end: e.Time, span: e}, destination{}, l)
+	}
 }
 
 // aboutCall reports whether a span is about one call out.
@@ -115,7 +130,7 @@ func (n *Node) ownEdge(e *event.Event, p *event.EdgeRequest) {
 
 // headLabel is what two views of one request must agree on.
 func headLabel(h *event.HTTP) uint32 {
-	if h.Path == "" {
+	if h.Path == "" || h.Method == "" || h.Status == 0 {
 		return 0
 	}
 	return label(h.Method + " " + h.Path + " " + strconv.Itoa(int(h.Status)))
@@ -172,6 +187,15 @@ func (n *Node) infer(c *call, o *owner, i *correlate.Inference) {
 	switch {
 	case c.p != nil:
 		n.inferProcess(c.p, o, i)
+	case o.kind == ownerFlow:
+		s := c.span.Payload.(*event.Span)
+		n.inferHeard(o.heard, correlate.TraceKey(s.TraceID), s.SpanID, i)
+	case c.heard != nil:
+		if s := o.span(); s != nil {
+			n.inferHeard(c.heard, o.key(), s.SpanID, i)
+		}
+	case c.span != nil:
+		n.inferEdgeOfSpan(c.span, o, i)
 	case o.kind == ownerEdge:
 		n.inferEdge(c.x, o, i)
 	default:
@@ -236,6 +260,18 @@ func (n *Node) inferEdge(x *exchange, o *owner, i *correlate.Inference) {
 	n.link(x, n.because(x.e, o, i))
 }
 
+// inferEdgeOfSpan does so with a request that only a span tells of.
+func (n *Node) inferEdgeOfSpan(e *event.Event, o *owner, i *correlate.Inference) {
+	key := correlate.TraceKey(e.Payload.(*event.Span).TraceID)
+	if key == o.key() {
+		return
+	}
+	n.out.Aliases = append(n.out.Aliases, correlate.Alias{A: key, B: o.key(), Method: i.Method, Time: n.now, Inferred: i})
+	l := n.because(e, o, i)
+	l.Key = key
+	n.out.Links = append(n.out.Links, l)
+}
+
 func (n *Node) inferProcess(p *process, o *owner, i *correlate.Inference) {
 	if p.serves || p.inherit() {
 		return
@@ -285,17 +321,14 @@ func (n *Node) doubt(c *call, list []request) {
 	switch {
 	case c.p != nil:
 		c.p.among = among
-	case !c.x.emitted:
+	case c.x != nil && !c.x.emitted:
 		c.x.among = among
 	}
 }
 
 // doubted reports whether several requests may have made the call.
 func (c *call) doubted() bool {
-	if c.p != nil {
-		return c.p.among != nil
-	}
-	return c.x.among != nil
+	return c.p != nil && c.p.among != nil || c.x != nil && c.x.among != nil
 }
 
 // doubtful ends the wait of an event that belongs to one of several requests,

@@ -17,7 +17,6 @@ type message struct {
 // asked is the last request on a connection and how many wait for an answer.
 type asked struct {
 	e    *event.Event
-	p    *event.HTTPFlow
 	open int
 }
 
@@ -28,7 +27,7 @@ const maxMessages = 1 << 16
 // indexMessage notes a request, or finds the one that a response answers: a
 // response carries no trace context of its own. It does where exactly one
 // request waited for an answer.
-func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.HTTPFlow {
+func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.Event {
 	if !p.Tuple.Complete() {
 		return nil
 	}
@@ -44,7 +43,7 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.HTTPFlow {
 		} else if e.Time.Sub(a.e.Time) > n.cfg.Silence {
 			a.open = 0 // its answer never came
 		}
-		a.e, a.p = e, p
+		a.e = e
 		a.open++
 		return nil
 	}
@@ -58,7 +57,7 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.HTTPFlow {
 	if !alone || !p.Trace.TraceID.IsZero() {
 		return nil
 	}
-	return a.p
+	return a.e
 }
 
 // answers reports whether the response can be the request's: it came in time,
@@ -78,9 +77,12 @@ func (n *Node) decideHTTPFlow(d decision, p *event.HTTPFlow) {
 	s := n.sockets.byTuple(p.Tuple, d.e.Time, roleOf(p.Egress))
 	trace, method := p.Trace.TraceID, correlate.TraceContext
 	if trace.IsZero() && d.request != nil {
-		trace, method = d.request.Trace.TraceID, correlate.FiveTuple
+		trace, method = d.request.Payload.(*event.HTTPFlow).Trace.TraceID, correlate.FiveTuple
 	}
 	if trace.IsZero() {
+		if s == nil && n.hear(d, p) {
+			return
+		}
 		n.decideOnSocket(d, s, correlate.FiveTuple)
 		return
 	}

@@ -46,7 +46,7 @@ type decision struct {
 	x    *exchange
 	late bool
 	// request is the message that an HTTP response without a trace answers.
-	request *event.HTTPFlow
+	request *event.Event
 }
 
 // waiting is something that becomes ambient unless it is claimed: a client's

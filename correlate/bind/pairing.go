@@ -23,6 +23,7 @@ type pairing struct {
 	owners  []owner // by id, as are the calls
 	calls   []*call
 	lookups []lookup   // that wait for who uses the name
+	heard   []*heard   // that wait for their spans
 	seen    event.Time // the last end of an owner or call
 	serial  uint64
 	classes names[class]
@@ -39,6 +40,7 @@ type ownerKind uint8
 const (
 	ownerRequest ownerKind = iota // served
 	ownerEdge                     // the load balancer's
+	ownerFlow                     // a proxy's
 	ownerRoot                     // a span that stands for a request nobody saw being served
 	ownerClient                   // a span about one call
 	ownerModel                    // as well, to a model
@@ -52,6 +54,7 @@ type owner struct {
 	start, end event.Time
 	x          *exchange    // ownerRequest
 	e          *event.Event // all others
+	heard      []*heard     // ownerFlow
 }
 
 // near reports whether the owner is a span about a call or a tool.
@@ -74,6 +77,9 @@ func (o *owner) key() correlate.Key {
 	case o.span() != nil:
 		return correlate.TraceKey(o.span().TraceID)
 	}
+	if o.kind == ownerFlow {
+		return correlate.LocalKey(o.e.ID)
+	}
 	return edgeKey(o.e)
 }
 
@@ -84,13 +90,15 @@ type call struct {
 	start, end event.Time
 	x          *exchange
 	p          *process
+	span       *event.Event // of a server
+	heard      []*heard
 	decided    bool
 	waiting    bool // its own horizon has passed
 	known      bool // by an identifier
 }
 
 // waits reports whether something is undecided.
-func (p *pairing) waits() bool { return len(p.calls)+len(p.owners)+len(p.lookups) > 0 }
+func (p *pairing) waits() bool { return len(p.calls)+len(p.owners)+len(p.lookups)+len(p.heard) > 0 }
 
 // next returns when there is something to decide or to forget.
 func (p *pairing) next(n *Node) event.Time {
@@ -151,7 +159,7 @@ func (p *pairing) call(n *Node, w *workload, c *call, to destination, l link.Cal
 func (n *Node) decidePairs() {
 	n.pairDue = event.Never
 	for _, w := range n.inOrder {
-		for _, p := range []*pairing{&w.edges, &w.calls} {
+		for _, p := range []*pairing{&w.edges, &w.flows, &w.calls} {
 			if p.next(n) <= n.now {
 				n.decidePairing(p)
 			}
@@ -184,6 +192,7 @@ func (n *Node) decidePairing(p *pairing) {
 		}
 	}
 	n.decideLookups(p, until)
+	n.decideHeard(p, until)
 	p.forget(n, until.Add(-usedWithin))
 }
 
@@ -302,7 +311,7 @@ func reason(c *call, list []request) string {
 	switch {
 	case c.p != nil:
 		what = "the process"
-	case c.x.server():
+	case c.span != nil || c.x != nil && c.x.server():
 		what = "the served request"
 	}
 	by := "times"

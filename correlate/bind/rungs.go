@@ -35,7 +35,7 @@ func (n *Node) fix(p *pairing, byKey map[correlate.Key][]*owner, until event.Tim
 		}
 		key, known := p.keyOf(c)
 		near, wide := nearOf(byKey[key], c), requestOf(byKey[key], c)
-		if known && (wide != nil || p.method != correlate.EdgeWindow) {
+		if known && (wide != nil || c.span == nil && p.method != correlate.EdgeWindow) {
 			c.known = true
 			p.near.Known(c.id, idOf(near))
 			p.wide.Known(c.id, idOf(wide))
@@ -84,6 +84,10 @@ func (p *pairing) keyOf(c *call) (key correlate.Key, known bool) {
 	switch {
 	case c.p != nil:
 		return c.p.key, c.p.serves || !c.p.key.IsZero()
+	case c.span != nil:
+		return correlate.TraceKey(c.span.Payload.(*event.Span).TraceID), true
+	case c.heard != nil:
+		return key, false
 	case p.method == correlate.EdgeWindow:
 		return c.x.key, true
 	}
@@ -160,6 +164,9 @@ func signsOf(c *call, f func(sign) bool) {
 		if x.ParentTID != 0 {
 			f(sign{method: correlate.Thread, a: uint64(x.ParentTID), ref: x.Parent})
 		}
+		return
+	}
+	if c.x == nil {
 		return
 	}
 	x := c.x.p

@@ -16,6 +16,7 @@ type workload struct {
 	agent bool    // has agent spans: claims may come late
 	calls pairing // its requests and spans, and the calls and processes that they caused
 	edges pairing // the load balancer's requests to it, and those it served
+	flows pairing // what a proxy saw come in, and the spans of its servers
 	used  event.Time
 }
 
@@ -27,6 +28,7 @@ func (n *Node) workloadOf(w *event.Workload) *workload {
 		l = &workload{name: name}
 		l.calls = newPairing(correlate.Assignment)
 		l.edges = newPairing(correlate.EdgeWindow)
+		l.flows = newPairing(correlate.Assignment)
 		n.workloads[name] = l
 		n.inOrder = append(n.inOrder, l)
 	}
@@ -70,7 +72,7 @@ func (n *Node) mayUse(w *event.Workload) *workload {
 func (n *Node) forgetWorkloads() {
 	kept := n.inOrder[:0]
 	for _, w := range n.inOrder {
-		if w.used.Add(n.cfg.Retention) > n.now || w.calls.waits() || w.edges.waits() {
+		if w.used.Add(n.cfg.Retention) > n.now || w.calls.waits() || w.edges.waits() || w.flows.waits() {
 			kept = append(kept, w)
 		} else {
 			delete(n.workloads, w.name)

@@ -89,7 +89,7 @@ func (w *words) payload(k event.Kind) event.Payload {
 	case event.KindHTTPFlow:
 		p := &event.HTTPFlow{
 			Tuple: w.tuple("src", "dst"), Trace: w.context("trace"), HTTP: w.http(), Response: w.flag("response"),
-			LatencyNS: w.num("latency"), Egress: w.flag("egress"), DstWorkload: w.workload("pod"),
+			LatencyNS: w.num("latency"), Egress: w.flag("egress"), DstWorkload: w.workload("pod"), SrcWorkload: w.workload("from"),
 		}
 		w.name("verdict", &p.Verdict)
 		return p

@@ -27,7 +27,7 @@ type Owner struct {
 }
 
 // Labels is how many labels an owner and a call have.
-const Labels = 3
+const Labels = 4
 
 // Call is a call that the workload made.
 type Call struct {

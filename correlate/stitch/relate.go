@@ -51,6 +51,9 @@ func (f *forest) parentOf(n int32) int32 {
 		if p, ok := f.spans[flow.Trace.SpanID]; ok {
 			return p
 		}
+		if p, ok := f.causeOf(r.Event.ID); ok {
+			return p
+		}
 		if r.Conn != nil {
 			return f.exchangeOn(r.Conn.Cookie, r.Event)
 		}
@@ -180,11 +183,12 @@ func (f *forest) calledBy(nd *node, e *event.EdgeRequest) bool {
 // inferredBelow reports whether bind found the edge request to be the likely
 // cause of the node.
 func (f *forest) inferredBelow(nd, ed *node) bool {
-	if nd.exchange == nil {
-		return false
+	for i := nd.first; i != none; i = f.next[i] {
+		if n, ok := f.events[f.causes[f.rows[i].Event.ID]]; ok && &f.nodes[n] == ed {
+			return true
+		}
 	}
-	n, ok := f.events[f.causes[f.rows[nd.seen].Event.ID]]
-	return ok && &f.nodes[n] == ed
+	return false
 }
 
 func (f *forest) sameTrace(nd *node, e *event.EdgeRequest) bool {
