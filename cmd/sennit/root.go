@@ -29,7 +29,7 @@ into one timeline per request, with the evidence for every join.`,
 		&cobra.Group{ID: "events", Title: "Timelines from events:"},
 		&cobra.Group{ID: "accuracy", Title: "How right they are:"},
 	)
-	root.AddCommand(newReplay(), newGet(), newExplain(), newSimulate(), newScore(), newLink(), newVersion())
+	root.AddCommand(newReplay(), newUp(), newGet(), newExplain(), newSimulate(), newScore(), newLink(), newVersion())
 	return root
 }
 

@@ -175,6 +175,10 @@ func (e *Engine) Close() {
 	e.flush()
 }
 
+// Watermark is the event time up to which everything has been decided, zero at
+// the beginning.
+func (e *Engine) Watermark() event.Time { return e.done }
+
 // Err returns the first error of the store; after one the engine stands still.
 func (e *Engine) Err() error { return e.err }
 

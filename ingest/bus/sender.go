@@ -36,9 +36,14 @@ type Sender struct {
 
 	mu       sync.Mutex
 	sequence uint64
+	stuck    []*nats.Msg // sealed, and nobody waited until they were handed on
 	packs    [event.Sources]pack
 	scratch  []byte
 	closed   bool
+
+	ackMu    sync.Mutex    // never held while waiting
+	safe     uint64        // up to here the bus has everything
+	progress chan struct{} // closed and made anew when safe grows
 }
 
 // pack is an envelope being filled.
@@ -51,7 +56,7 @@ type pack struct {
 // NewSender returns a sender for a node, "" for what no node saw. Each life of a
 // program has its own.
 func NewSender(js jetstream.JetStream, node string) *Sender {
-	s := &Sender{js: js, node: node, sealed: make(chan *nats.Msg, 16), done: make(chan struct{})}
+	s := &Sender{js: js, node: node, sealed: make(chan *nats.Msg, 16), done: make(chan struct{}), progress: make(chan struct{})}
 	rand.Read(s.session[:]) // never fails
 	return s
 }
@@ -73,14 +78,65 @@ func (s *Sender) Send(ctx context.Context, e *event.Event) error {
 	if p.count < fullEvents && len(p.events) < fullBytes {
 		return nil
 	}
+	return s.hand(ctx, s.seal(e.Source))
+}
+
+// hand gives a sealed message to Run; the lock is held. The message goes out even
+// if nobody waits until it is taken: others may have events in it.
+func (s *Sender) hand(ctx context.Context, m *nats.Msg) error {
+	if len(s.stuck) > 0 { // in their order
+		s.stuck = append(s.stuck, m)
+		return nil
+	}
 	select {
-	case s.sealed <- s.seal(e.Source):
+	case s.sealed <- m:
 		return nil
 	case <-ctx.Done():
+		s.stuck = append(s.stuck, m)
 		return ctx.Err()
 	case <-s.done:
 		return ErrClosed
 	}
+}
+
+// Flush sends what waits for company and returns when the bus has acknowledged
+// all that was taken over before, or with the error of ctx, or ErrClosed.
+func (s *Sender) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	for i := range s.packs {
+		if s.packs[i].count > 0 {
+			if err := s.hand(ctx, s.seal(event.Source(i))); err != nil {
+				s.mu.Unlock()
+				return err
+			}
+		}
+	}
+	upTo := s.sequence
+	s.mu.Unlock()
+	for {
+		s.ackMu.Lock()
+		safe, progress := s.safe, s.progress
+		s.ackMu.Unlock()
+		if safe >= upTo {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.done:
+			return ErrClosed
+		}
+	}
+}
+
+// acknowledged notes that the bus has one message more, the next in order.
+func (s *Sender) acknowledged() {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	s.safe++
+	close(s.progress)
+	s.progress = make(chan struct{})
 }
 
 // seal makes a message of a pack; the lock is held.
@@ -107,6 +163,8 @@ func (s *Sender) lingering(all bool) []*nats.Msg {
 	for len(s.sealed) > 0 { // in their order
 		out = append(out, <-s.sealed)
 	}
+	out = append(out, s.stuck...)
+	s.stuck = nil
 	for i := range s.packs {
 		if p := &s.packs[i]; p.count > 0 && (all || time.Since(p.since) >= linger) {
 			out = append(out, s.seal(event.Source(i)))
@@ -125,7 +183,7 @@ func (s *Sender) Close() {
 // sent is a message under way.
 type sent struct {
 	msg *nats.Msg
-	ack jetstream.PubAckFuture
+	ack jetstream.PubAckFuture // nil: it must be published again
 }
 
 // Run publishes until the sender is closed and everything is acknowledged, or
@@ -135,13 +193,12 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer close(s.done)
 	tick := time.NewTicker(linger)
 	defer tick.Stop()
-	var pending []sent
+	var pending []sent // in order
 	for {
-		if len(pending) >= inFlight {
+		for len(pending) >= inFlight || len(pending) > 0 && pending[0].ack == nil {
 			if err := s.settle(ctx, &pending); err != nil {
 				return err
 			}
-			continue
 		}
 		var acked <-chan *jetstream.PubAck
 		var failed <-chan error
@@ -154,12 +211,9 @@ func (s *Sender) Run(ctx context.Context) error {
 			out = append(out, m)
 		case <-acked:
 			pending = pending[1:]
+			s.acknowledged()
 		case <-failed:
-			first := pending[0].msg
-			pending = pending[1:]
-			if err := s.again(ctx, first); err != nil {
-				return err
-			}
+			pending[0].ack = nil
 		case <-tick.C:
 			closed := s.isClosed()
 			out = s.lingering(closed)
@@ -172,10 +226,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		for _, m := range out {
 			ack, err := s.js.PublishMsgAsync(m)
 			if err != nil { // the client's buffer is full or the connection gone
-				if err := s.again(ctx, m); err != nil {
-					return err
-				}
-				continue
+				ack = nil
 			}
 			pending = append(pending, sent{m, ack})
 		}
@@ -190,18 +241,25 @@ func (s *Sender) isClosed() bool {
 	return s.closed
 }
 
-// settle waits for the oldest message, and publishes it again if it must.
+// settle waits until the bus has the oldest message.
 func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 	first := (*pending)[0]
 	*pending = (*pending)[1:]
-	select {
-	case <-first.ack.Ok():
-		return nil
-	case <-first.ack.Err():
-		return s.again(ctx, first.msg)
-	case <-ctx.Done():
-		return ctx.Err()
+	if first.ack != nil {
+		select {
+		case <-first.ack.Ok():
+			s.acknowledged()
+			return nil
+		case <-first.ack.Err():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	if err := s.again(ctx, first.msg); err != nil {
+		return err
+	}
+	s.acknowledged()
+	return nil
 }
 
 // again publishes one message until it is acknowledged.

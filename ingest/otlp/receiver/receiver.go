@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -156,7 +157,7 @@ func (r *Receiver) Run(ctx context.Context, sink ingest.Sink) error {
 	if r.grpc != nil {
 		s := r.grpcServer()
 		g.Go(func() error {
-			if err := s.Serve(r.grpc); err != nil {
+			if err := s.Serve(r.grpc); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 				return fmt.Errorf("serve OTLP over gRPC: %w", err)
 			}
 			return nil

@@ -344,7 +344,9 @@ func TestToken(t *testing.T) {
 	f("Bearer s3cret", true)
 }
 
-// What was sent while the receiver was away arrives when it is back.
+// What was sent over gRPC while the receiver was away arrives when it is back.
+// (The SDK's HTTP exporter does not try again where nobody listens; it goes on when
+// somebody does.)
 func TestRestart(t *testing.T) {
 	var got store
 	r, stop := start(t, Config{}, got.take)
@@ -356,10 +358,9 @@ func TestRestart(t *testing.T) {
 		t.Error("still listens")
 	}
 	var wg sync.WaitGroup
-	for name, x := range xs {
-		wg.Go(func() { emit(t, x, name, 10) })
-	}
+	wg.Go(func() { emit(t, xs["grpc"], "grpc", 10) })
 	start(t, cfg, got.take)
+	wg.Go(func() { emit(t, xs["http"], "http", 10) })
 	wg.Wait()
 	if len(got.spans) != 20 {
 		t.Errorf("%d spans arrived of 20", len(got.spans))

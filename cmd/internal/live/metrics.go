@@ -1,0 +1,123 @@
+package live
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// Metrics are the counters of a processor, in the names of --stats. They count
+// from the start of the state: recovery counts again what it pushes again.
+type Metrics struct {
+	isReady   atomic.Bool
+	mu        sync.Mutex
+	stats     shard.Stats
+	now, mark event.Time
+	pending   uint64
+	bytes     int64
+	envelopes map[string]uint64
+	drops     map[string]uint64
+	commits   prometheus.Histogram
+}
+
+// NewMetrics returns metrics that are registered with r.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{envelopes: map[string]uint64{}, drops: map[string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sennit_commit_seconds", Help: "Time to make a turn durable.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+	})}
+	r.MustRegister(m)
+	return m
+}
+
+// Ready reports whether the processor reads from the bus.
+func (m *Metrics) Ready() bool { return m.isReady.Load() }
+
+func (m *Metrics) ready(v bool) { m.isReady.Store(v) }
+
+func (m *Metrics) envelope(result string, n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.envelopes[result] += n
+}
+
+func (m *Metrics) dropped(reason string, n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drops[reason] += n
+}
+
+func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
+
+func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stats, m.now, m.mark, m.pending, m.bytes = e.Stats(), now, e.Watermark(), pending, bytes
+}
+
+var (
+	descEvents    = prometheus.NewDesc("sennit_events_total", "Events that entered (in, derived) and their one final fate.", []string{"fate", "reason"}, nil)
+	descHeld      = prometheus.NewDesc("sennit_events_held", "Events whose fate is open: in + derived less all fates.", nil, nil)
+	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
+	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
+	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
+	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
+	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
+	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
+	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descEnvelopes, descPending, descDelay, descBytes} {
+		ch <- d
+	}
+	m.commits.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	m.commits.Collect(ch)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	put := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		put(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	e := &m.stats.Events
+	for fate, n := range map[string]uint64{
+		"in": e.In, "derived": e.Derived, "joined": e.Joined, "ambiguous": e.Ambiguous, "ambient": e.Ambient,
+		"control": e.Control, "duplicate": e.Duplicate, "late": e.Late,
+	} {
+		count(descEvents, n, fate, "")
+	}
+	for reason, n := range e.Dropped {
+		count(descEvents, n, "dropped", reason)
+	}
+	for reason, n := range m.drops { // before the engine
+		count(descEvents, n, "refused", reason)
+	}
+	put(descHeld, prometheus.GaugeValue, float64(e.Held))
+	t := &m.stats.Timelines
+	count(descTimelines, t.Closed, "closed")
+	count(descTimelines, t.Revised, "revised")
+	count(descTimelines, t.Superseded, "superseded")
+	put(descOpen, prometheus.GaugeValue, float64(t.Open))
+	for method, n := range m.stats.Joins {
+		count(descJoins, n, method)
+	}
+	for result, n := range m.envelopes {
+		count(descEnvelopes, n, result)
+	}
+	put(descPending, prometheus.GaugeValue, float64(m.pending))
+	if m.mark != 0 {
+		put(descDelay, prometheus.GaugeValue, m.now.Sub(m.mark).Seconds())
+	}
+	put(descBytes, prometheus.GaugeValue, float64(m.bytes))
+}

@@ -1,0 +1,245 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/correlate/state/disk"
+	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// Clock tells the engine's time of a turn: from the last message read and its
+// events, and, with a nil message, when nothing came. Zero means that it has not
+// moved.
+type Clock func(m *bus.Message, events []event.Event) event.Time
+
+// StreamClock is the time at which the stream stored a message, which is the
+// same for whoever reads it, and this machine's while nothing comes.
+func StreamClock(m *bus.Message, _ []event.Event) event.Time {
+	if m == nil {
+		return event.At(time.Now())
+	}
+	return event.At(m.Stored)
+}
+
+// Options of a processor.
+type Options struct {
+	Dir    string // of the state
+	Shards int    // 0 for one a core
+	Window window.Config
+	Clock  Clock // nil for StreamClock
+	Log    *slog.Logger
+}
+
+// A turn takes at most so much at once; one envelope more may come.
+const (
+	turnEvents = 4096
+	idleWait   = 200 * time.Millisecond
+	syncEvery  = time.Second
+	// forget is how long after its last envelope a sender is remembered.
+	forget = 24 * time.Hour
+)
+
+// Processor reads events from the bus, correlates them and sends the timelines
+// to the stream OUT.
+type Processor struct {
+	opts     Options
+	js       jetstream.JetStream
+	store    *disk.Store
+	engine   *shard.Engine
+	opener   bus.Opener
+	sessions *bus.Sessions
+	metrics  *Metrics
+
+	now     event.Time
+	at      disk.Position
+	decided []*timeline.Timeline
+	muted   bool // results of recovery were delivered before
+	waiting bool // the outbox has rows
+	synced  time.Time
+}
+
+// NewProcessor opens the state and makes the engine what it was. Errors are
+// those of disk.Open and of the bus.
+func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, error) {
+	if o.Clock == nil {
+		o.Clock = StreamClock
+	}
+	if o.Shards == 0 {
+		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	cfg := shard.DefaultConfig()
+	cfg.Shards, cfg.Window = o.Shards, o.Window
+	w := cfg.Window
+	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: 24 * time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	p := &Processor{opts: o, js: js, store: store, sessions: bus.NewSessions(), metrics: m, at: store.Position(), waiting: true}
+	p.engine = shard.New(cfg, p)
+	if err := p.recover(); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return p, nil
+}
+
+func (p *Processor) recover() error {
+	began, events := time.Now(), 0
+	if err := p.store.Sessions(p.sessions.Restore); err != nil {
+		return err
+	}
+	p.muted = true
+	err := p.store.Recover(new(scan.Intern), func(prior, now event.Time, b *event.Batch) error {
+		events += len(b.Events)
+		if prior != 0 {
+			p.engine.Push(&event.Batch{}, prior)
+		}
+		p.engine.Push(b, now)
+		return p.engine.Err()
+	})
+	p.muted = false
+	p.now = p.at.Now
+	if events > 0 {
+		p.opts.Log.Info("recovered", "events", events, "turns", p.at.Turn, "position", p.at.Sequence, "took", time.Since(began))
+	}
+	return err
+}
+
+// Timeline takes what the engine decides.
+func (p *Processor) Timeline(t *timeline.Timeline) {
+	if !p.muted {
+		p.decided = append(p.decided, t)
+	}
+}
+
+// Unmatched takes an event of no timeline; it is in the engine's counters.
+func (*Processor) Unmatched(*shard.Unmatched) {}
+
+// Close gives the state back without Run.
+func (p *Processor) Close() error { return p.store.Close() }
+
+// Run works until ctx ends; then it finishes its turn, sends what it can, and
+// returns nil. When the bus is away it waits. An error is one that waiting does
+// not mend: of the state, or a stream that is not the one it read before.
+func (p *Processor) Run(ctx context.Context) (err error) {
+	defer func() {
+		p.metrics.ready(false)
+		err = errors.Join(err, p.store.Sync(), p.store.Close())
+	}()
+	for ctx.Err() == nil {
+		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})
+		switch {
+		case errors.Is(err, bus.ErrStream):
+			return err
+		case err != nil:
+			p.away(ctx, err)
+			continue
+		}
+		if r.Lost > 0 {
+			p.opts.Log.Error("the stream dropped messages before they were read", "messages", r.Lost)
+			p.metrics.envelope("dropped_by_stream", r.Lost)
+		}
+		p.metrics.ready(true)
+		err = p.read(ctx, r)
+		r.Close()
+		if err != nil {
+			return err
+		}
+	}
+	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := p.flush(flushing); err != nil {
+		p.opts.Log.Warn("the outbox is left for the next start", "error", err)
+	}
+	return nil
+}
+
+// away waits a little for the bus.
+func (p *Processor) away(ctx context.Context, err error) {
+	p.metrics.ready(false)
+	if ctx.Err() != nil {
+		return
+	}
+	p.opts.Log.Warn("the bus is away", "error", err)
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+}
+
+// read works turn by turn. It returns nil when the reader has to be made anew.
+func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
+	for ctx.Err() == nil {
+		t := turn{p: p, reader: r}
+		if err := t.collect(); err != nil {
+			p.away(ctx, err)
+			return nil
+		}
+		if err := t.work(); err != nil {
+			return err
+		}
+		if err := p.flush(ctx); err != nil {
+			p.away(ctx, err)
+		}
+		if time.Since(p.synced) > syncEvery {
+			p.synced = time.Now()
+			if err := p.store.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush sends what waits in the outbox.
+func (p *Processor) flush(ctx context.Context) error {
+	for p.waiting {
+		var keys [][]byte
+		var acks []jetstream.PubAckFuture
+		err := p.store.Outbox(256, func(k []byte, m disk.Message) error {
+			ack, err := bus.Publish(p.js, bus.Out(m.Kind), m.ID, m.Data)
+			keys, acks = append(keys, k), append(acks, ack)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, a := range acks {
+			select {
+			case <-a.Ok():
+			case err := <-a.Err():
+				return fmt.Errorf("send timelines: %w", err)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if len(keys) == 0 {
+			p.waiting = false
+			return nil
+		}
+		if err := p.store.Sent(keys); err != nil {
+			return err
+		}
+		p.waiting = len(keys) == 256
+	}
+	return nil
+}
+
+func outboxOf(list []*timeline.Timeline) (out []disk.Message) {
+	for _, t := range list {
+		out = append(out, disk.Message{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Data: t.AppendJSON(nil)})
+	}
+	return out
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// service is a `sennit up` of its own process.
+type service struct {
+	cmd        *exec.Cmd
+	otlp, http string
+	log        *bytes.Buffer
+	ended      chan error
+}
+
+var listening = regexp.MustCompile(`OTLP on - \(gRPC\) and (\S+) \(HTTP\), answers on (\S+),`)
+
+// startUp starts a service in a folder, on ports that are free.
+func startUp(t *testing.T, dir string) *service {
+	t.Helper()
+	s := &service{log: &bytes.Buffer{}, ended: make(chan error, 1)}
+	s.cmd = exec.Command("sennit", "up", "--data", dir, "--lateness", "1s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	errOut, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(errOut)
+		for lines.Scan() {
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+				s.otlp, s.http = m[1], m[2]
+				close(ready)
+			}
+			fmt.Fprintln(s.log, lines.Text())
+		}
+		s.ended <- s.cmd.Wait()
+	}()
+	select {
+	case <-ready:
+	case err := <-s.ended:
+		t.Fatalf("sennit up ended: %v\n%s", err, s.log)
+	case <-time.After(30 * time.Second):
+		s.kill(t)
+		t.Fatalf("sennit up does not listen\n%s", s.log)
+	}
+	return s
+}
+
+func (s *service) kill(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-s.ended
+}
+
+// request is OTLP/JSON of one agent's request, which ends now.
+func request(n int) []byte {
+	end := time.Now()
+	span := func(id, parent, name string, kind int, begin, until time.Duration, attributes string) string {
+		return fmt.Sprintf(`{"traceId":"%032x","spanId":%q,"parentSpanId":%q,"name":%q,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","attributes":[%s]}`,
+			n+1, id, parent, name, kind, end.Add(-begin).UnixNano(), end.Add(-until).UnixNano(), attributes)
+	}
+	return fmt.Appendf(nil, `{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"agent"}}]},"scopeSpans":[{"spans":[%s,%s,%s]}]}]}`,
+		span(fmt.Sprintf("%016x", 3*n+1), "", "POST /run", 2, 50*time.Millisecond, 0, ""),
+		span(fmt.Sprintf("%016x", 3*n+2), fmt.Sprintf("%016x", 3*n+1), "invoke_agent a", 1, 40*time.Millisecond, 10*time.Millisecond, `{"key":"gen_ai.operation.name","value":{"stringValue":"invoke_agent"}}`),
+		span(fmt.Sprintf("%016x", 3*n+3), fmt.Sprintf("%016x", 3*n+2), "execute_tool t", 1, 30*time.Millisecond, 20*time.Millisecond, `{"key":"gen_ai.operation.name","value":{"stringValue":"execute_tool"}}`))
+}
+
+// post sends a body once and reports whether it was taken.
+func post(addr string, body []byte) bool {
+	client := http.Client{Timeout: 5 * time.Second}
+	r, err := client.Post("http://"+addr+"/v1/traces", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return false
+	}
+	defer r.Body.Close()
+	_, err = io.Copy(io.Discard, r.Body)
+	return err == nil && r.StatusCode == http.StatusOK
+}
+
+// lines reads the timelines that are written.
+func readTimelines(t *testing.T, path string) (lines []string, last map[string]*timeline.Timeline) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	last = map[string]*timeline.Timeline{}
+	for line := range strings.Lines(string(b)) {
+		var tl timeline.Timeline
+		if !strings.HasSuffix(line, "\n") {
+			break // being written
+		}
+		if err := json.Unmarshal([]byte(line), &tl); err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		lines = append(lines, fmt.Sprint(tl.ID, "/", tl.Revision))
+		last[tl.ID] = &tl
+	}
+	return lines, last
+}
+
+// TestUpSurvivesKills: whatever moment the process dies in, every span that a
+// sender was told is taken gets into its timeline, no revision is written twice,
+// and the timelines are those of a replay of the same spans. SENNIT_KILLS says how
+// often it dies, 5 times by default.
+func TestUpSurvivesKills(t *testing.T) {
+	kills := 5
+	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
+		kills = n
+	}
+	dir := t.TempDir()
+	data, out := filepath.Join(dir, "data"), filepath.Join(dir, "data", "timelines.jsonl")
+	s := startUp(t, data)
+	var addr atomic.Value
+	addr.Store(s.otlp)
+	sent, stop, done := 0, make(chan struct{}), make(chan struct{})
+	var recording bytes.Buffer
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			body := request(sent)
+			for !post(addr.Load().(string), body) {
+				time.Sleep(20 * time.Millisecond) // dead; it is started again
+			}
+			sent++
+			recording.Write(append(body, '\n'))
+			time.Sleep(2 * time.Millisecond)
+		}
+	}()
+	for range kills {
+		time.Sleep(time.Duration(200+rand.IntN(1300)) * time.Millisecond)
+		s.kill(t)
+		s = startUp(t, data)
+		addr.Store(s.otlp)
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(stop)
+	<-done
+	complete := func() bool {
+		_, last := readTimelines(t, out)
+		whole := 0
+		for _, tl := range last {
+			if len(tl.Steps) == 3 && tl.SupersededBy == "" {
+				whole++
+			}
+		}
+		return whole == sent
+	}
+	for deadline := time.Now().Add(60 * time.Second); !complete() && time.Now().Before(deadline); {
+		time.Sleep(200 * time.Millisecond)
+	}
+	r, err := http.Get("http://" + s.http + "/readyz")
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("/readyz: %v, %v", r, err)
+	}
+	r.Body.Close()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		t.Errorf("after SIGTERM it ended with %v\n%s", err, s.log)
+	}
+
+	lines, last := readTimelines(t, out)
+	t.Logf("%d requests, %d kills, %d revisions of %d timelines", sent, kills, len(lines), len(last))
+	if sent < 50 || len(last) != sent {
+		t.Errorf("%d requests were taken, %d timelines written", sent, len(last))
+	}
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if seen[l] {
+			t.Errorf("revision %s is written twice", l)
+		}
+		seen[l] = true
+	}
+	file := filepath.Join(dir, "sent.otlp.jsonl")
+	if err := os.WriteFile(file, recording.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replayed := map[string]string{}
+	for line := range bytes.Lines(sennit(t, "replay", file, "-o", "json")) {
+		var tl timeline.Timeline
+		if err := json.Unmarshal(line, &tl); err != nil {
+			t.Fatal(err)
+		}
+		replayed[tl.ID] = content(&tl)
+	}
+	lived := map[string]string{}
+	for id, tl := range last {
+		lived[id] = content(tl)
+	}
+	if d := cmp.Diff(replayed, lived); d != "" {
+		t.Errorf("live and replay differ (-replay +live):\n%.2000s", d)
+	}
+}
+
+// content is what a timeline says, whichever revision it is.
+func content(tl *timeline.Timeline) string {
+	tl.Revision = 1
+	return string(tl.AppendJSON(nil))
+}
+
+func TestUpRefuses(t *testing.T) {
+	dir := t.TempDir()
+	s := startUp(t, dir)
+	other := exec.Command("sennit", "up", "--data", dir, "--otlp-http", "127.0.0.1:0", "--otlp-grpc", "", "--http", "")
+	if b, err := other.CombinedOutput(); err == nil || !bytes.Contains(b, []byte("another sennit works there")) {
+		t.Errorf("a second one in the folder: %v\n%s", err, b)
+	}
+	s.kill(t)
+	for flag, want := range map[string][]string{
+		"needs a token":    {"--otlp-http", "0.0.0.0:0", "set a token"},
+		"no such token":    {"--token-file", filepath.Join(dir, "none"), "none"},
+		"no such lateness": {"--lateness", "2h", "between 0 and 1h"},
+	} {
+		args := slices.Concat([]string{"up", "--data", t.TempDir(), "--otlp-grpc", "", "--http", ""}, want[:2])
+		if b, err := exec.Command("sennit", args...).CombinedOutput(); err == nil || !bytes.Contains(b, []byte(want[2])) {
+			t.Errorf("%s: %v\n%s", flag, err, b)
+		}
+	}
+}

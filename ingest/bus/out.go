@@ -1,0 +1,111 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Out is what a processor sends.
+type Out byte
+
+// What a processor sends, and where.
+const (
+	OutTimeline Out = 't' // JSON of one revision, to the stream OUT
+	OutDead     Out = 'd' // an envelope that could not be read, to the stream DEAD
+)
+
+// DeadLetter is the body of an OutDead message.
+func DeadLetter(why error, envelope []byte) []byte {
+	reason := strconv.Quote(why.Error()) // one line, whatever a sender wrote
+	return append(append([]byte(reason[:min(len(reason), 500)]), '\n'), envelope...)
+}
+
+// Publish sends a message; the same id is stored once, however often it is sent
+// within the duplicate window, and a reader filters the rest by it.
+func Publish(js jetstream.JetStream, kind Out, id string, body []byte) (jetstream.PubAckFuture, error) {
+	m := nats.NewMsg(outSubject)
+	m.Data = body
+	if kind == OutDead {
+		m.Subject = deadPrefix + "envelope"
+	}
+	m.Header.Set(nats.MsgIdHdr, string(rune(kind))+"/"+id)
+	ack, err := js.PublishMsgAsync(m)
+	if err != nil {
+		return nil, fmt.Errorf("send %s: %w", id, err)
+	}
+	return ack, nil
+}
+
+// OutReader reads the stream OUT for one sink, through a durable consumer of the
+// sink's name: the server keeps what the sink has acknowledged.
+type OutReader struct {
+	messages jetstream.MessagesContext
+	// Created is the identity of the stream.
+	Created int64
+}
+
+// OutMessage is one message of the stream OUT.
+type OutMessage struct {
+	Sequence uint64
+	ID       string // timeline id / revision, once per revision
+	Data     []byte
+	raw      jetstream.Msg
+}
+
+// NewOutReader makes or finds the sink's consumer.
+func NewOutReader(ctx context.Context, js jetstream.JetStream, sink string) (*OutReader, error) {
+	s, err := js.Stream(ctx, StreamOut)
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: sink, AckPolicy: jetstream.AckAllPolicy, AckWait: 30 * time.Second, MaxAckPending: 4096,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	r := &OutReader{Created: info.Created.UnixNano()}
+	if r.messages, err = c.Messages(jetstream.PullMaxMessages(512)); err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	return r, nil
+}
+
+// Next waits for the next message, at most for as long; ok is false if none came.
+func (r *OutReader) Next(wait time.Duration) (m OutMessage, ok bool, err error) {
+	raw, err := r.messages.Next(jetstream.NextMaxWait(wait))
+	switch {
+	case errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoHeartbeat):
+		return m, false, nil
+	case err != nil:
+		return m, false, fmt.Errorf("read results: %w", err)
+	}
+	meta, err := raw.Metadata()
+	if err != nil {
+		return m, false, fmt.Errorf("read results: %w", err)
+	}
+	id := strings.TrimPrefix(raw.Headers().Get(nats.MsgIdHdr), string(rune(OutTimeline))+"/")
+	return OutMessage{Sequence: meta.Sequence.Stream, ID: id, Data: raw.Data(), raw: raw}, true, nil
+}
+
+// Done acknowledges the message and all before it: they do not come again.
+func (r *OutReader) Done(m *OutMessage) error {
+	if err := m.raw.Ack(); err != nil {
+		return fmt.Errorf("acknowledge results: %w", err)
+	}
+	return nil
+}
+
+// Close ends reading.
+func (r *OutReader) Close() { r.messages.Stop() }
