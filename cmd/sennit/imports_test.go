@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"ingest/recording":     {"schemas", "ingest", "ingest/scan"},
 	"ingest/bus":           {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
 	"ingest/bus/embed":     {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
+	"ingest/tail":          {"schemas"},
 	"ingest/replay":        {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
 	"correlate":            {"schemas"},
 	"correlate/state/disk": {"schemas", "correlate/state", "github.com/dgraph-io/badger/v4", "github.com/klauspost/compress"},

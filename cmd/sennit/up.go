@@ -26,9 +26,10 @@ func newUp() *cobra.Command {
 		Use:     "up",
 		GroupID: "events",
 		Short:   "Stitch live: everything in one process",
-		Long: `Take OpenTelemetry spans as they come (OTLP over gRPC and HTTP), stitch them, and
-append every timeline to a file, one revision a line: what serves a laptop, a
-single machine or a small cluster. Bus, state and results lie in one folder; the
+		Long: `Take OpenTelemetry spans as they come (OTLP over gRPC and HTTP), follow the files
+that exporters write (Hubble's, Tetragon's, policy_action.log; rotation is
+noticed), stitch it all, and append every timeline to a file, one revision a line:
+what serves a laptop, a single machine or a small cluster. Bus, state and results lie in one folder; the
 process may be killed at any time, what was acknowledged to a sender is not lost,
 and no revision is written twice.
 
@@ -39,6 +40,9 @@ time (--lateness after its end), and once more when something did.
 and end it.`,
 		Example: `  # Everything under ./sennit-data, spans to 127.0.0.1:4317 or :4318
   sennit up
+
+  # With what the node's exporters write
+  sennit up --follow '/var/run/cilium/hubble/*.log' --follow /var/run/cilium/tetragon/tetragon.log
 
   # Watch the requests of an agent
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 ./agent &
@@ -79,6 +83,7 @@ and end it.`,
 		},
 	}
 	files := newFlagGroup("Files")
+	files.set.StringArrayVar(&o.Follow, "follow", nil, "follow the files that `PATTERN` names, lines of any format that replay reads; may be given several times")
 	files.set.StringVar(&o.Dir, "data", "sennit-data", "keep everything under the folder `DIR`")
 	files.set.StringVar(&o.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
 	listening := newFlagGroup("Listening")

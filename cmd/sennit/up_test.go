@@ -36,10 +36,12 @@ type service struct {
 var listening = regexp.MustCompile(`OTLP on - \(gRPC\) and (\S+) \(HTTP\), answers on (\S+),`)
 
 // startUp starts a service in a folder, on ports that are free.
-func startUp(t *testing.T, dir string) *service {
+func startUp(t *testing.T, dir string, more ...string) *service {
 	t.Helper()
 	s := &service{log: &bytes.Buffer{}, ended: make(chan error, 1)}
-	s.cmd = exec.Command("sennit", "up", "--data", dir, "--lateness", "1s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	s.cmd = exec.Command("sennit", append([]string{
+		"up", "--data", dir, "--lateness", "1s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0",
+	}, more...)...)
 	errOut, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -167,19 +169,7 @@ func TestUpSurvivesKills(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	close(stop)
 	<-done
-	complete := func() bool {
-		_, last := readTimelines(t, out)
-		whole := 0
-		for _, tl := range last {
-			if len(tl.Steps) == 3 && tl.SupersededBy == "" {
-				whole++
-			}
-		}
-		return whole == sent
-	}
-	for deadline := time.Now().Add(60 * time.Second); !complete() && time.Now().Before(deadline); {
-		time.Sleep(200 * time.Millisecond)
-	}
+	waitFor(t, out, sent)
 	r, err := http.Get("http://" + s.http + "/readyz")
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Errorf("/readyz: %v, %v", r, err)
@@ -222,6 +212,91 @@ func TestUpSurvivesKills(t *testing.T) {
 	}
 	if d := cmp.Diff(replayed, lived); d != "" {
 		t.Errorf("live and replay differ (-replay +live):\n%.2000s", d)
+	}
+}
+
+// waitFor waits until so many timelines have all their steps.
+func waitFor(t *testing.T, path string, requests int) {
+	t.Helper()
+	whole := 0
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		_, last := readTimelines(t, path)
+		whole = 0
+		for _, tl := range last {
+			if len(tl.Steps) == 3 && tl.SupersededBy == "" {
+				whole++
+			}
+		}
+		if whole == requests {
+			return
+		}
+	}
+	t.Errorf("%d of %d requests have a whole timeline", whole, requests)
+}
+
+// TestUpFollows: lines of a file get into their timelines, through rotations and a
+// kill, and each once.
+func TestUpFollows(t *testing.T) {
+	dir := t.TempDir()
+	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "spans.jsonl")
+	follow := []string{"--follow", filepath.Join(dir, "*.jsonl")}
+	s := startUp(t, data, follow...)
+	sent := 0
+	write := func(n int) {
+		t.Helper()
+		f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for range n {
+			if _, err := f.Write(append(request(sent), '\n')); err != nil {
+				t.Fatal(err)
+			}
+			sent++
+		}
+	}
+	for round := range 4 {
+		write(20)
+		if round == 0 { // one that nobody has seen before it is renamed is not followed
+			time.Sleep(time.Second)
+		}
+		if round == 2 {
+			s.kill(t)
+		}
+		write(5)
+		if err := os.Rename(file, fmt.Sprint(file, ".", round)); err != nil {
+			t.Fatal(err)
+		}
+		write(5)
+		if round == 2 {
+			s = startUp(t, data, follow...)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	write(1)
+	if err := os.WriteFile(filepath.Join(dir, "bad.jsonl"), []byte("no JSON\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(data, "timelines.jsonl")
+	waitFor(t, out, sent)
+	r, err := http.Get("http://" + s.http + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := io.ReadAll(r.Body)
+	r.Body.Close()
+	if err != nil || !bytes.Contains(metrics, []byte(`sennit_records_total{source="unknown",what="bad"} 1`)) {
+		t.Errorf("the bad line is not counted: %v\n%s", err, metrics)
+	}
+	s.kill(t)
+	lines, last := readTimelines(t, out)
+	if len(last) != sent {
+		t.Errorf("%d timelines of %d requests", len(last), sent)
+	}
+	slices.Sort(lines)
+	if twice := len(lines) - len(slices.Compact(lines)); twice > 0 {
+		t.Errorf("%d revisions are written twice", twice)
 	}
 }
 

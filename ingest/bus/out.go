@@ -43,40 +43,48 @@ func Publish(js jetstream.JetStream, kind Out, id string, body []byte) (jetstrea
 	return ack, nil
 }
 
-// OutReader reads the stream OUT for one sink, through a durable consumer of the
-// sink's name: the server keeps what the sink has acknowledged.
+// OutReader reads the stream OUT in its order, for a sink that knows how far it
+// got. (A durable consumer would bring what was not acknowledged behind what is
+// new.)
 type OutReader struct {
 	messages jetstream.MessagesContext
-	// Created is the identity of the stream.
-	Created int64
+	// Lost is how many messages the stream had dropped before they were read.
+	Lost uint64
 }
 
 // OutMessage is one message of the stream OUT.
 type OutMessage struct {
 	Sequence uint64
-	ID       string // timeline id / revision, once per revision
+	ID       string // timeline id / revision; the same id is the same message again
 	Data     []byte
-	raw      jetstream.Msg
 }
 
-// NewOutReader makes or finds the sink's consumer.
-func NewOutReader(ctx context.Context, js jetstream.JetStream, sink string) (*OutReader, error) {
+// OutCreated is the identity of the stream OUT.
+func OutCreated(ctx context.Context, js jetstream.JetStream) (int64, error) {
+	s, err := js.Stream(ctx, StreamOut)
+	if err != nil {
+		return 0, fmt.Errorf("read results: %w", err)
+	}
+	return s.CachedInfo().Created.UnixNano(), nil
+}
+
+// NewOutReader reads on behind a sequence.
+func NewOutReader(ctx context.Context, js jetstream.JetStream, after uint64) (*OutReader, error) {
 	s, err := js.Stream(ctx, StreamOut)
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
-	info, err := s.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read results: %w", err)
+	r := &OutReader{}
+	if state := s.CachedInfo().State; after > 0 && state.FirstSeq > after+1 {
+		r.Lost = state.FirstSeq - after - 1
 	}
-	c, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: sink, AckPolicy: jetstream.AckAllPolicy, AckWait: 30 * time.Second, MaxAckPending: 4096,
+	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
-	r := &OutReader{Created: info.Created.UnixNano()}
-	if r.messages, err = c.Messages(jetstream.PullMaxMessages(512)); err != nil {
+	if r.messages, err = c.Messages(jetstream.PullMaxBytes(8 << 20)); err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
 	return r, nil
@@ -96,15 +104,7 @@ func (r *OutReader) Next(wait time.Duration) (m OutMessage, ok bool, err error) 
 		return m, false, fmt.Errorf("read results: %w", err)
 	}
 	id := strings.TrimPrefix(raw.Headers().Get(nats.MsgIdHdr), string(rune(OutTimeline))+"/")
-	return OutMessage{Sequence: meta.Sequence.Stream, ID: id, Data: raw.Data(), raw: raw}, true, nil
-}
-
-// Done acknowledges the message and all before it: they do not come again.
-func (r *OutReader) Done(m *OutMessage) error {
-	if err := m.raw.Ack(); err != nil {
-		return fmt.Errorf("acknowledge results: %w", err)
-	}
-	return nil
+	return OutMessage{Sequence: meta.Sequence.Stream, ID: id, Data: raw.Data()}, true, nil
 }
 
 // Close ends reading.

@@ -55,14 +55,18 @@ type worker struct {
 const quarryEvents = 8192
 
 func newWorker(order Order, policy redact.Policy) *worker {
-	return &worker{order: order, batch: new(event.Batch), decoders: [formats]decoder{
+	return &worker{order: order, batch: new(event.Batch), decoders: newDecoders(policy)}
+}
+
+func newDecoders(policy redact.Policy) [formats]decoder {
+	return [formats]decoder{
 		formatHubble:    &hubble.Decoder{Redact: policy},
 		formatTetragon:  &tetragon.Decoder{Redact: policy},
 		formatOTLP:      &otlp.Decoder{Redact: policy},
 		formatGCP:       &gcp.Decoder{Redact: policy},
 		formatK8s:       &k8s.Decoder{Redact: policy},
 		formatRecording: &recording.Decoder{Redact: policy},
-	}}
+	}
 }
 
 // block decodes one block.

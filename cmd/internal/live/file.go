@@ -2,7 +2,9 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -18,15 +20,21 @@ type fileSink struct {
 	seen   recentIDs
 }
 
-func openFile(ctx context.Context, js jetstream.JetStream, path string) (*fileSink, error) {
-	r, err := bus.NewOutReader(ctx, js, "ndjson")
+func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slog.Logger) (*fileSink, error) {
+	created, err := bus.OutCreated(ctx, js)
 	if err != nil {
 		return nil, err
 	}
-	w, err := ndjson.Open(path, r.Created)
+	w, err := ndjson.Open(path, created)
 	if err != nil {
-		r.Close()
 		return nil, err
+	}
+	r, err := bus.NewOutReader(ctx, js, w.Last())
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	if r.Lost > 0 {
+		log.Error("the stream dropped timelines before they were written", "messages", r.Lost)
 	}
 	return &fileSink{reader: r, writer: w}, nil
 }
@@ -40,26 +48,23 @@ const (
 func (f *fileSink) run(ctx context.Context) error {
 	defer f.reader.Close()
 	for {
-		last, err := f.batch()
-		if err != nil {
+		n, err := f.batch()
+		switch {
+		case err != nil:
 			return err
-		}
-		if last != nil {
+		case n > 0:
 			if err := f.writer.Sync(); err != nil {
 				return err
 			}
-			if err := f.reader.Done(last); err != nil {
-				return err
-			}
-		} else if ctx.Err() != nil { // all is written
+		case ctx.Err() != nil: // all is written
 			return f.writer.Close()
 		}
 	}
 }
 
-// batch writes what is there and returns the last message, nil if none came.
-func (f *fileSink) batch() (last *bus.OutMessage, err error) {
-	for n := range fileBatch {
+// batch writes what is there and returns how many messages that was.
+func (f *fileSink) batch() (n int, err error) {
+	for ; n < fileBatch; n++ {
 		wait := fileWait
 		if n > 0 {
 			wait = time.Millisecond
@@ -67,19 +72,18 @@ func (f *fileSink) batch() (last *bus.OutMessage, err error) {
 		m, ok, err := f.reader.Next(wait)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("write timelines: %w", err)
+			return n, fmt.Errorf("write timelines: %w", err)
 		case !ok:
-			return last, nil
+			return n, nil
 		}
-		last = &m
 		if f.seen.add(m.ID) { // sent twice, by a processor that was killed in between
 			continue
 		}
 		if err := f.writer.Write(m.Sequence, m.Data); err != nil {
-			return nil, err
+			return n, err
 		}
 	}
-	return last, nil
+	return n, nil
 }
 
 // recentIDs remembers the last ids.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -22,6 +23,7 @@ type Metrics struct {
 	bytes     int64
 	envelopes map[string]uint64
 	drops     map[string]uint64
+	records   [event.Sources]ingest.Tally
 	commits   prometheus.Histogram
 }
 
@@ -51,6 +53,12 @@ func (m *Metrics) dropped(reason string, n uint64) {
 	m.drops[reason] += n
 }
 
+func (m *Metrics) lines(source event.Source, t ingest.Tally) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records[source].Add(t)
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -65,6 +73,7 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
@@ -73,7 +82,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descEnvelopes, descPending, descDelay, descBytes} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -111,6 +120,14 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	put(descOpen, prometheus.GaugeValue, float64(t.Open))
 	for method, n := range m.stats.Joins {
 		count(descJoins, n, method)
+	}
+	for source, t := range m.records {
+		if name := event.Source(source).String(); t.In > 0 {
+			count(descRecords, uint64(t.In), name, "in")
+			count(descRecords, uint64(t.In-t.Bad-t.UnknownType), name, "events")
+			count(descRecords, uint64(t.Bad), name, "bad")
+			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
+		}
 	}
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)

@@ -17,7 +17,7 @@ import (
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/bus/embed"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
-	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/ingest/tail"
 )
 
 // UpOptions are those of a whole service in one process.
@@ -26,8 +26,9 @@ type UpOptions struct {
 	Shards int    // 0 for one a core
 	Window window.Config
 	OTLP   receiver.Config
-	HTTP   string // address of /healthz, /readyz and /metrics, "" for none
-	Out    string // file of the timelines
+	Follow []string // patterns of files to follow
+	HTTP   string   // address of /healthz, /readyz and /metrics, "" for none
+	Out    string   // file of the timelines
 	Log    *slog.Logger
 	// Listening is called once with the addresses that were taken.
 	Listening func(Addresses)
@@ -41,7 +42,9 @@ var limits = bus.Limits{Replicas: 1, MaxBytes: 4 << 30, MaxAge: 24 * time.Hour}
 
 // Up runs bus, receiver, processor and sink until ctx ends, then drains: what
 // was taken is on the disk when it returns nil. It may be killed at any time.
-func Up(ctx context.Context, o UpOptions) (err error) {
+func Up(ctx context.Context, o UpOptions) error {
+	ctx, stopSources := context.WithCancel(ctx)
+	defer stopSources()
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -80,11 +83,18 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 		return err
 	}
 	defer ops.close()
+	var follower *tail.Follower
+	if len(o.Follow) > 0 {
+		follower, err = tail.New(tail.Config{Patterns: o.Follow, Positions: filepath.Join(o.Dir, "followed.json")})
+		if err != nil {
+			return err
+		}
+	}
 	processor, err := NewProcessor(js, metrics, Options{Dir: filepath.Join(o.Dir, "state"), Shards: o.Shards, Window: o.Window, Log: o.Log})
 	if err != nil {
 		return err
 	}
-	sink, err := openFile(ctx, js, o.Out)
+	sink, err := openFile(ctx, js, o.Out, o.Log)
 	if err != nil {
 		return errors.Join(err, processor.Close())
 	}
@@ -95,46 +105,35 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 
 	// What comes later in the row works until what comes before it has ended: so
 	// nothing is left on the way.
-	sender := bus.NewSender(js, "")
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	processing, stopProcessing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopProcessing()
 	sinking, stopSinking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSinking()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer sender.Close()
-		return receive.Run(ctx, sendTo(sender))
-	})
-	g.Go(func() error {
-		defer stopProcessing()
-		defer context.AfterFunc(ctx, func() { time.AfterFunc(drainSending, stopSending) })()
-		if err := sender.Run(sending); err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-		return nil
-	})
-	g.Go(func() error {
+	senders := newFleet(sending, js, stopSources)
+	sources, sourcing := errgroup.WithContext(ctx)
+	sources.Go(func() error { return receive.Run(sourcing, senders.send) })
+	if follower != nil {
+		lines := newFollowed(o.OTLP.Redact, senders.send, metrics, o.Log)
+		sources.Go(func() error { return follower.Run(sourcing, lines.take) })
+	}
+	sources.Go(func() error { return ops.run(sourcing) })
+	rest, resting := errgroup.WithContext(context.WithoutCancel(ctx))
+	rest.Go(func() error {
 		defer stopSinking()
 		return processor.Run(processing)
 	})
-	g.Go(func() error { return sink.run(sinking) })
-	g.Go(func() error { return ops.run(ctx) })
-	return g.Wait()
+	rest.Go(func() error { return sink.run(sinking) })
+	context.AfterFunc(resting, stopSources) // when one of them fails
+	rest.Go(func() error {
+		defer stopProcessing()
+		err := sources.Wait()
+		time.AfterFunc(drainSending, stopSending)
+		return errors.Join(err, senders.close())
+	})
+	return rest.Wait()
 }
 
 // drainSending is how long the bus may take for what is left at the end.
 const drainSending = 10 * time.Second
-
-// sendTo returns a sink that has events when the bus has.
-func sendTo(s *bus.Sender) func(context.Context, *event.Batch) error {
-	return func(ctx context.Context, b *event.Batch) error {
-		for i := range b.Events {
-			if err := s.Send(ctx, &b.Events[i]); err != nil {
-				return err
-			}
-		}
-		return s.Flush(ctx)
-	}
-}
