@@ -24,7 +24,7 @@ import (
 var update = flag.Bool("update", false, "write the golden parts of the scripts anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sennit": main})
+	testscript.Main(m, map[string]func(){"sennit": main, "natsd": natsServer})
 }
 
 // TestScript runs the scenarios of testdata/script through the real binary.

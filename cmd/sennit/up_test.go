@@ -33,15 +33,29 @@ type service struct {
 	ended      chan error
 }
 
-var listening = regexp.MustCompile(`OTLP on - \(gRPC\) and (\S+) \(HTTP\), answers on (\S+),`)
+var (
+	listening = regexp.MustCompile(`answers on (\S+),`)
+	otlpHTTP  = regexp.MustCompile(`and (\S+) \(HTTP\)`)
+)
 
 // startUp starts a service in a folder, on ports that are free.
 func startUp(t *testing.T, dir string, more ...string) *service {
 	t.Helper()
-	s := &service{log: &bytes.Buffer{}, ended: make(chan error, 1)}
-	s.cmd = exec.Command("sennit", append([]string{
+	return startService(t, append([]string{
 		"up", "--data", dir, "--lateness", "1s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0",
 	}, more...)...)
+}
+
+// startService starts a process and waits until it says where it listens.
+func startService(t *testing.T, args ...string) *service {
+	t.Helper()
+	return startProgram(t, "sennit", args...)
+}
+
+func startProgram(t *testing.T, program string, args ...string) *service {
+	t.Helper()
+	s := &service{log: &bytes.Buffer{}, ended: make(chan error, 1)}
+	s.cmd = exec.Command(program, args...)
 	errOut, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +68,10 @@ func startUp(t *testing.T, dir string, more ...string) *service {
 		lines := bufio.NewScanner(errOut)
 		for lines.Scan() {
 			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-				s.otlp, s.http = m[1], m[2]
+				s.http = m[1]
+				if m := otlpHTTP.FindStringSubmatch(lines.Text()); m != nil {
+					s.otlp = m[1]
+				}
 				close(ready)
 			}
 			fmt.Fprintln(s.log, lines.Text())
@@ -64,10 +81,10 @@ func startUp(t *testing.T, dir string, more ...string) *service {
 	select {
 	case <-ready:
 	case err := <-s.ended:
-		t.Fatalf("sennit up ended: %v\n%s", err, s.log)
+		t.Fatalf("sennit %s ended: %v\n%s", args[0], err, s.log)
 	case <-time.After(30 * time.Second):
 		s.kill(t)
-		t.Fatalf("sennit up does not listen\n%s", s.log)
+		t.Fatalf("sennit %s does not listen\n%s", args[0], s.log)
 	}
 	return s
 }

@@ -95,12 +95,14 @@ func TestEventsComeThrough(t *testing.T) {
 	_, js := serve(t, embed.Options{Dir: t.TempDir()})
 	const n, node = 2000, "ip-10-0-0-1.ec2.internal"
 	s, done := run(t, js, node)
+	began := time.Now()
 	for i := range n {
 		if err := s.Send(t.Context(), numbered(node, i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.Close()
+	lingers := int(time.Since(began)/(10*time.Millisecond)) + 1 // on a slow machine a pack is sent before it is full
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestEventsComeThrough(t *testing.T) {
 			t.Fatalf("event %d (-sent +got):\n%s", i, d)
 		}
 	}
-	if len(heads) > n/100 {
+	if len(heads) > n/256+1+lingers {
 		t.Errorf("%d events travelled in %d envelopes", n, len(heads))
 	}
 	for i, h := range heads {
@@ -208,5 +210,29 @@ func TestServerRestarts(t *testing.T) {
 		if got[i].Payload.(*event.Span).PID != uint32(i) {
 			t.Fatalf("event %d is %d", i, got[i].Payload.(*event.Span).PID)
 		}
+	}
+}
+
+// One processor has the bus; it has it again after it died; another waits until
+// the lease is given back.
+func TestLease(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	if _, err := bus.Acquire(t.Context(), js, "a"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := bus.Acquire(t.Context(), js, "a") // it died and is back
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bus.Acquire(t.Context(), js, "b"); !errors.Is(err, bus.ErrTaken) {
+		t.Errorf("another: %v, want ErrTaken", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Keep(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := bus.Acquire(t.Context(), js, "b"); err != nil {
+		t.Errorf("after it was given back: %v", err)
 	}
 }

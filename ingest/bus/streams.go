@@ -12,6 +12,10 @@ import (
 // ErrStream is wrapped by every error about a stream that is not as it must be.
 var ErrStream = errors.New("stream does not fit")
 
+// MaxAge is how long the streams keep messages where nothing else is said: longer
+// than any processor is away.
+const MaxAge = 24 * time.Hour
+
 // Limits shape the streams when they are made.
 type Limits struct {
 	Replicas int           // 1 for one server, 3 for a cluster

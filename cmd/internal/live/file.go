@@ -15,6 +15,8 @@ import (
 
 // fileSink writes the timelines to a file, each revision once.
 type fileSink struct {
+	js     jetstream.JetStream
+	log    *slog.Logger
 	reader *bus.OutReader
 	writer *ndjson.Writer
 	seen   recentIDs
@@ -29,14 +31,27 @@ func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slo
 	if err != nil {
 		return nil, err
 	}
-	r, err := bus.NewOutReader(ctx, js, w.Last())
-	if err != nil {
+	f := &fileSink{js: js, writer: w, log: log}
+	if err := f.connect(ctx); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	if r.Lost > 0 {
-		log.Error("the stream dropped timelines before they were written", "messages", r.Lost)
+	return f, nil
+}
+
+// connect reads on where the file ends.
+func (f *fileSink) connect(ctx context.Context) error {
+	r, err := bus.NewOutReader(ctx, f.js, f.writer.Last())
+	if err != nil {
+		return err
 	}
-	return &fileSink{reader: r, writer: w}, nil
+	if r.Lost > 0 {
+		f.log.Error("the stream dropped timelines before they were written", "messages", r.Lost)
+	}
+	if f.reader != nil {
+		f.reader.Close()
+	}
+	f.reader = r
+	return nil
 }
 
 // A batch is written when it is large enough, or nothing more comes.
@@ -45,22 +60,37 @@ const (
 	fileWait  = 100 * time.Millisecond
 )
 
+// run writes until ctx ends and nothing more is there. While the bus is away it
+// waits.
 func (f *fileSink) run(ctx context.Context) error {
-	defer f.reader.Close()
+	defer func() { f.reader.Close() }()
 	for {
 		n, err := f.batch()
-		switch {
-		case err != nil:
-			return err
-		case n > 0:
+		if n > 0 {
 			if err := f.writer.Sync(); err != nil {
 				return err
 			}
-		case ctx.Err() != nil: // all is written
+		}
+		switch {
+		case errors.Is(err, errAway) && ctx.Err() == nil:
+			f.log.Warn("the bus is away", "error", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+			if err := f.connect(ctx); err != nil {
+				f.log.Warn("the bus is away", "error", err)
+			}
+		case err != nil && !errors.Is(err, errAway):
+			return err
+		case n == 0 && ctx.Err() != nil: // all is written
 			return f.writer.Close()
 		}
 	}
 }
+
+// errAway is wrapped by errors of the bus.
+var errAway = errors.New("results cannot be read")
 
 // batch writes what is there and returns how many messages that was.
 func (f *fileSink) batch() (n int, err error) {
@@ -72,7 +102,7 @@ func (f *fileSink) batch() (n int, err error) {
 		m, ok, err := f.reader.Next(wait)
 		switch {
 		case err != nil:
-			return n, fmt.Errorf("write timelines: %w", err)
+			return n, fmt.Errorf("%w: %w", errAway, err)
 		case !ok:
 			return n, nil
 		}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,23 @@ import (
 
 // ErrInUse says that another process works in a data folder.
 var ErrInUse = errors.New("another sennit works there")
+
+// identity is the name of a data folder: that of whoever works in it.
+func identity(dir string) (string, error) {
+	path := filepath.Join(dir, "identity")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		b = []byte(rand.Text())
+		err = os.WriteFile(path, b, 0o600)
+	}
+	if err == nil && len(b) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return string(b), nil
+}
 
 // lock keeps other processes from a data folder for as long as this one lives.
 func lock(dir string) (unlock func(), err error) {

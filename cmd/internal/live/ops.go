@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,29 +16,35 @@ import (
 // ops serves what an operator asks: /healthz (the process lives), /readyz (it
 // reads from the bus) and /metrics.
 type ops struct {
+	registry *prometheus.Registry
+	metrics  *Metrics
+	ready    atomicReady
 	listener net.Listener
 	server   *http.Server
 }
 
-func listenOps(addr string, r *prometheus.Registry, ready func() bool) (*ops, error) {
+func listenOps(addr string) (*ops, error) {
+	o := &ops{registry: prometheus.NewRegistry()}
+	o.metrics = NewMetrics(o.registry)
 	if addr == "" {
-		return &ops{}, nil
+		return o, nil
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
+	var err error
+	if o.listener, err = net.Listen("tcp", addr); err != nil {
 		return nil, fmt.Errorf("listen for /healthz and /metrics: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready() {
-			http.Error(w, "not reading from the bus: recovering, or the bus is away", http.StatusServiceUnavailable)
+		if !o.ready.now() {
+			http.Error(w, "not ready: recovering, or the bus is away", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
-	return &ops{l, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
+	o.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return o, nil
 }
 
 func (o *ops) address() string {
@@ -71,4 +78,15 @@ func (o *ops) close() {
 		o.server.Close()
 		o.listener.Close()
 	}
+}
+
+// atomicReady asks whoever knows whether the service is ready; nobody does in the
+// beginning.
+type atomicReady struct{ ask atomic.Pointer[func() bool] }
+
+func (r *atomicReady) when(f func() bool) { r.ask.Store(&f) }
+
+func (r *atomicReady) now() bool {
+	f := r.ask.Load()
+	return f != nil && (*f)()
 }

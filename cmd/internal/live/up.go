@@ -7,53 +7,66 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/bus/embed"
-	"github.com/sennit-io/sennit/ingest/otlp/receiver"
-	"github.com/sennit-io/sennit/ingest/tail"
 )
-
-// UpOptions are those of a whole service in one process.
-type UpOptions struct {
-	Dir    string // of all that it keeps: bus/, state/
-	Shards int    // 0 for one a core
-	Window window.Config
-	OTLP   receiver.Config
-	Follow []string // patterns of files to follow
-	HTTP   string   // address of /healthz, /readyz and /metrics, "" for none
-	Out    string   // file of the timelines
-	Log    *slog.Logger
-	// Listening is called once with the addresses that were taken.
-	Listening func(Addresses)
-}
 
 // Addresses are where a service can be reached, "" for nowhere.
 type Addresses struct{ GRPC, OTLP, HTTP string }
 
-// limits of the streams of one machine.
-var limits = bus.Limits{Replicas: 1, MaxBytes: 4 << 30, MaxAge: 24 * time.Hour}
+// Service is what all services have in common.
+type Service struct {
+	Dir  string // of all that it keeps
+	HTTP string // address of /healthz, /readyz and /metrics, "" for none
+	Log  *slog.Logger
+	// Listening is called once with the addresses that were taken.
+	Listening func(Addresses)
+}
 
-// Up runs bus, receiver, processor and sink until ctx ends, then drains: what
-// was taken is on the disk when it returns nil. It may be killed at any time.
-func Up(ctx context.Context, o UpOptions) error {
-	ctx, stopSources := context.WithCancel(ctx)
-	defer stopSources()
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+// open makes the folder and takes it, and the address.
+func (s *Service) open() (*ops, func(), error) {
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	unlock, err := lock(o.Dir)
+	unlock, err := lock(s.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := listenOps(s.HTTP)
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return o, func() { o.close(); unlock() }, nil
+}
+
+func (s *Service) listening(o *ops, in *intake) {
+	if s.Listening == nil {
+		return
+	}
+	a := Addresses{HTTP: o.address()}
+	if in != nil {
+		a.GRPC, a.OTLP = address(in.receiver.GRPCAddr()), address(in.receiver.HTTPAddr())
+	}
+	s.Listening(a)
+}
+
+// limits of the streams of one machine, which others may edit.
+var limits = bus.Limits{Replicas: 1, MaxBytes: 4 << 30, MaxAge: bus.MaxAge}
+
+// Up runs bus, sources, processor and sink until ctx ends, then drains: what was
+// taken is on the disk when it returns nil. It may be killed at any time.
+func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) error {
+	o, done, err := s.open()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	server, err := embed.Start(embed.Options{Dir: filepath.Join(o.Dir, "bus")})
+	defer done()
+	server, err := embed.Start(embed.Options{Dir: filepath.Join(s.Dir, "bus")})
 	if err != nil {
 		return err
 	}
@@ -70,70 +83,116 @@ func Up(ctx context.Context, o UpOptions) error {
 	if err := bus.Setup(ctx, js, limits); err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	metrics := NewMetrics(registry)
-	receive, err := receiver.Listen(o.OTLP)
+	source, err := openIntake(s, in, o)
 	if err != nil {
 		return err
 	}
-	closeReceiver := receive.Close
-	defer func() { closeReceiver() }()
-	ops, err := listenOps(o.HTTP, registry, metrics.Ready)
+	p, err := openPipeline(ctx, js, s, out, o)
+	if err != nil {
+		source.close()
+		return err
+	}
+	s.listening(o, source)
+
+	// The sources end first, so that nothing is left on the way; and when the rest
+	// fails.
+	taking, stopTaking := context.WithCancel(ctx)
+	defer stopTaking()
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	var g errgroup.Group
+	g.Go(func() error {
+		defer stopTaking()
+		return p.run(working)
+	})
+	g.Go(func() error {
+		defer stopWorking()
+		return source.run(taking, js)
+	})
+	g.Go(func() error { return o.run(taking) })
+	return g.Wait()
+}
+
+// Node runs the sources of a node, which send to a bus elsewhere, until ctx ends;
+// then it sends what it has. While the bus is away senders are told to come again,
+// and followed files wait where they are.
+func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error {
+	o, done, err := s.open()
 	if err != nil {
 		return err
 	}
-	defer ops.close()
-	var follower *tail.Follower
-	if len(o.Follow) > 0 {
-		follower, err = tail.New(tail.Config{Patterns: o.Follow, Positions: filepath.Join(o.Dir, "followed.json")})
+	defer done()
+	source, err := openIntake(s, in, o)
+	if err != nil {
+		return err
+	}
+	nc, js, err := b.connect(ctx, s.Log)
+	if err != nil {
+		source.close()
+		return err
+	}
+	defer nc.Close()
+	o.ready.when(nc.IsConnected)
+	s.listening(o, source)
+	var g errgroup.Group
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	g.Go(func() error {
+		defer stop()
+		return source.run(taking, js)
+	})
+	g.Go(func() error { return o.run(taking) })
+	return g.Wait()
+}
+
+// Process runs a processor, and a file of its timelines, on a bus elsewhere until
+// ctx ends.
+func Process(ctx context.Context, s Service, b BusOptions, out PipelineOptions) error {
+	o, done, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer done()
+	s.listening(o, nil)
+	var g errgroup.Group
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	g.Go(func() error { return o.run(working) }) // it is alive while it waits for the bus
+	g.Go(func() error {
+		defer stop()
+		nc, js, err := b.connect(working, s.Log)
 		if err != nil {
 			return err
 		}
-	}
-	processor, err := NewProcessor(js, metrics, Options{Dir: filepath.Join(o.Dir, "state"), Shards: o.Shards, Window: o.Window, Log: o.Log})
-	if err != nil {
+		defer nc.Close()
+		if err := b.setup(working, js, s.Log); err != nil {
+			return err
+		}
+		holder, err := identity(s.Dir)
+		if err != nil {
+			return err
+		}
+		lease, err := bus.Acquire(working, js, holder)
+		if err != nil {
+			return err
+		}
+		p, err := openPipeline(working, js, s, out, o)
+		if err != nil {
+			return err
+		}
+		// The lease is given back when nothing is written any more.
+		keeping, giveBack := context.WithCancel(context.WithoutCancel(working))
+		var owner errgroup.Group
+		owner.Go(func() error {
+			defer stop()
+			return lease.Keep(keeping)
+		})
+		err = p.run(working)
+		giveBack()
+		return errors.Join(err, owner.Wait())
+	})
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
-	sink, err := openFile(ctx, js, o.Out, o.Log)
-	if err != nil {
-		return errors.Join(err, processor.Close())
-	}
-	if o.Listening != nil {
-		o.Listening(Addresses{GRPC: address(receive.GRPCAddr()), OTLP: address(receive.HTTPAddr()), HTTP: ops.address()})
-	}
-	closeReceiver = func() {} // Run closes it
-
-	// What comes later in the row works until what comes before it has ended: so
-	// nothing is left on the way.
-	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopSending()
-	processing, stopProcessing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopProcessing()
-	sinking, stopSinking := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopSinking()
-	senders := newFleet(sending, js, stopSources)
-	sources, sourcing := errgroup.WithContext(ctx)
-	sources.Go(func() error { return receive.Run(sourcing, senders.send) })
-	if follower != nil {
-		lines := newFollowed(o.OTLP.Redact, senders.send, metrics, o.Log)
-		sources.Go(func() error { return follower.Run(sourcing, lines.take) })
-	}
-	sources.Go(func() error { return ops.run(sourcing) })
-	rest, resting := errgroup.WithContext(context.WithoutCancel(ctx))
-	rest.Go(func() error {
-		defer stopSinking()
-		return processor.Run(processing)
-	})
-	rest.Go(func() error { return sink.run(sinking) })
-	context.AfterFunc(resting, stopSources) // when one of them fails
-	rest.Go(func() error {
-		defer stopProcessing()
-		err := sources.Wait()
-		time.AfterFunc(drainSending, stopSending)
-		return errors.Join(err, senders.close())
-	})
-	return rest.Wait()
+	return nil
 }
-
-// drainSending is how long the bus may take for what is left at the end.
-const drainSending = 10 * time.Second

@@ -1,0 +1,96 @@
+package live
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sennit-io/sennit/ingest/bus"
+)
+
+// BusOptions say where the bus is and who asks.
+type BusOptions struct {
+	URL   string // nats://host:4222, tls://host:4222; several with commas between
+	Creds string // file of a user's JWT and seed, "" for none
+	NKey  string // file of a user's seed, "" for none
+	CA    string // file of the certificates to trust, "" for the system's
+	Token string
+}
+
+// connect waits for the bus until ctx ends. Credentials that are refused, and
+// files that cannot be read, are errors at once.
+func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
+	opts := []nats.Option{
+		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the bus is away", "error", err) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("the bus is back", "server", nc.ConnectedUrl()) }),
+	}
+	if b.Creds != "" {
+		opts = append(opts, nats.UserCredentials(b.Creds))
+	}
+	if b.NKey != "" {
+		o, err := nats.NkeyOptionFromSeed(b.NKey)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the bus user's seed: %w", err)
+		}
+		opts = append(opts, o)
+	}
+	if b.CA != "" {
+		opts = append(opts, nats.RootCAs(b.CA))
+	}
+	if b.Token != "" {
+		opts = append(opts, nats.Token(b.Token))
+	}
+	for told := false; ; {
+		nc, err := nats.Connect(b.URL, opts...)
+		if err == nil {
+			js, err := jetstream.New(nc)
+			if err != nil {
+				nc.Close()
+				return nil, nil, fmt.Errorf("connect to the bus: %w", err)
+			}
+			return nc, js, nil
+		}
+		var untrusted *tls.CertificateVerificationError
+		if errors.Is(err, nats.ErrAuthorization) || errors.As(err, &untrusted) || !transient(err) {
+			return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.URL, err)
+		}
+		if !told {
+			told = true
+			log.Warn("waiting for the bus", "url", b.URL, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// transient reports whether waiting may mend a failed connection.
+func transient(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &timeout)
+}
+
+// setup makes and checks the streams, waiting for a bus that is not ready.
+func (b BusOptions) setup(ctx context.Context, js jetstream.JetStream, log *slog.Logger) error {
+	for {
+		err := bus.Setup(ctx, js, limits)
+		if err == nil || errors.Is(err, bus.ErrStream) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		log.Warn("the bus is not ready", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/tail"
+)
+
+// IntakeOptions say where events come from.
+type IntakeOptions struct {
+	OTLP   receiver.Config
+	Follow []string // patterns of files to follow
+}
+
+// intake is the sources of a node.
+type intake struct {
+	options  IntakeOptions
+	service  Service
+	metrics  *Metrics
+	receiver *receiver.Receiver
+	follower *tail.Follower // nil for none
+}
+
+func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
+	r, err := receiver.Listen(in.OTLP)
+	if err != nil {
+		return nil, err
+	}
+	i := &intake{options: in, service: s, metrics: o.metrics, receiver: r}
+	if len(in.Follow) > 0 {
+		i.follower, err = tail.New(tail.Config{Patterns: in.Follow, Positions: filepath.Join(s.Dir, "followed.json")})
+		if err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
+	return i, nil
+}
+
+// close gives back what was opened, without run.
+func (i *intake) close() { i.receiver.Close() }
+
+// drainSending is how long the bus may take for what is left at the end.
+const drainSending = 10 * time.Second
+
+// run takes events in until ctx ends or a sender cannot go on, and then sends what
+// is left.
+func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSending()
+	senders := newFleet(sending, js, stop)
+	g, taking := errgroup.WithContext(ctx)
+	g.Go(func() error { return i.receiver.Run(taking, senders.send) })
+	if i.follower != nil {
+		lines := newFollowed(i.options.OTLP.Redact, senders.send, i.metrics, i.service.Log)
+		g.Go(func() error { return i.follower.Run(taking, lines.take) })
+	}
+	err := g.Wait()
+	time.AfterFunc(drainSending, stopSending)
+	return errors.Join(err, senders.close())
+}

@@ -1,0 +1,56 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sennit-io/sennit/correlate/window"
+)
+
+// PipelineOptions say how events become timelines, and where these go.
+type PipelineOptions struct {
+	Shards int // 0 for one a core
+	Window window.Config
+	Out    string // file of the timelines
+}
+
+// pipeline is a processor and its sink.
+type pipeline struct {
+	processor *Processor
+	sink      *fileSink
+}
+
+func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops) (*pipeline, error) {
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Log: s.Log})
+	if err != nil {
+		return nil, err
+	}
+	f, err := openFile(ctx, js, out.Out, s.Log)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	o.ready.when(o.metrics.Ready)
+	return &pipeline{p, f}, nil
+}
+
+// run works until ctx ends; what was decided by then is written.
+func (p *pipeline) run(ctx context.Context) error {
+	working, stopWorking := context.WithCancel(ctx)
+	defer stopWorking()
+	sinking, stopSinking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSinking()
+	var g errgroup.Group
+	g.Go(func() error {
+		defer stopSinking()
+		return p.processor.Run(working)
+	})
+	g.Go(func() error {
+		defer stopWorking()
+		return p.sink.run(sinking)
+	})
+	return g.Wait()
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sennit-io/sennit/ingest/bus/embed"
+)
+
+// natsServer is the program "natsd DIR PORT": a NATS server of its own process.
+func natsServer() {
+	port, err := strconv.Atoi(os.Args[2])
+	if err == nil {
+		var s *embed.Server
+		if s, err = embed.Start(embed.Options{Dir: os.Args[1], Host: "127.0.0.1", Port: port}); err == nil {
+			stop := make(chan os.Signal, 1)
+			signal.Notify(stop, syscall.SIGTERM)
+			fmt.Fprintln(os.Stderr, "natsd answers on "+s.URL()+",")
+			<-stop
+			s.Close()
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// freePort is a port of loopback that nobody listened on a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// TestClusterSurvivesKills: node, bus and processor die in turn, and the bus is
+// away for a while; every span that a sender was told is taken gets into its
+// timeline, and no revision is written twice. SENNIT_KILLS scales it.
+func TestClusterSurvivesKills(t *testing.T) {
+	kills := 5
+	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
+		kills = n
+	}
+	dir := t.TempDir()
+	port := freePort(t)
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
+	out := filepath.Join(dir, "processor", "timelines.jsonl")
+	bus := func() *service {
+		return startProgram(t, "natsd", filepath.Join(dir, "bus"), strconv.Itoa(port))
+	}
+	node := func() *service {
+		return startService(t, "node", "--data", filepath.Join(dir, "node"), "--nats", url, "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	}
+	processor := func() *service {
+		return startService(t, "processor", "--data", filepath.Join(dir, "processor"), "--nats", url, "--lateness", "1s", "--http", "127.0.0.1:0")
+	}
+	b := bus()
+	p := processor()
+	n := node()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		r, err := http.Get("http://" + p.http + "/readyz")
+		if err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				break
+			}
+		}
+	}
+	second := exec.Command("sennit", "processor", "--data", filepath.Join(dir, "second"), "--nats", url, "--http", "127.0.0.1:0")
+	if said, err := second.CombinedOutput(); err == nil || !strings.Contains(string(said), "another processor works on this bus") {
+		t.Errorf("a second processor: %v\n%s", err, said)
+	}
+	var addr atomic.Value
+	addr.Store(n.otlp)
+	sent, stop, done := 0, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for body := request(sent); !post(addr.Load().(string), body); {
+				time.Sleep(20 * time.Millisecond)
+			}
+			sent++
+			time.Sleep(2 * time.Millisecond)
+		}
+	}()
+	for i := range kills {
+		time.Sleep(time.Duration(200+rand.IntN(800)) * time.Millisecond)
+		p.kill(t)
+		p = processor()
+		if i%5 < 3 {
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+			n.kill(t)
+			n = node()
+			addr.Store(n.otlp)
+		}
+		if i%5 < 2 {
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+			b.kill(t)
+			if i == 0 {
+				time.Sleep(10 * time.Second) // an outage
+			}
+			b = bus()
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(stop)
+	<-done
+	waitFor(t, out, sent)
+	for _, s := range []*service{n, p} {
+		r, err := http.Get("http://" + s.http + "/readyz")
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Errorf("/readyz: %v, %v", r, err)
+		}
+		r.Body.Close()
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-s.ended; err != nil {
+			t.Errorf("after SIGTERM it ended with %v\n%s", err, s.log)
+		}
+	}
+	b.kill(t)
+	lines, last := readTimelines(t, out)
+	t.Logf("%d requests, %d kills of the processor, %d revisions of %d timelines", sent, kills, len(lines), len(last))
+	if sent < 50 || len(last) != sent {
+		t.Errorf("%d requests were taken, %d timelines written", sent, len(last))
+	}
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if seen[l] {
+			t.Errorf("revision %s is written twice", l)
+		}
+		seen[l] = true
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sennit-io/sennit/cmd/internal/live"
+)
+
+func newNode() *cobra.Command {
+	f := newServiceFlags()
+	cmd := &cobra.Command{
+		Use:     "node",
+		GroupID: "live",
+		Short:   "Take a node's events and send them to the bus",
+		Long: `Take OpenTelemetry spans as they come and follow the files that the node's
+exporters write, as 'sennit up' does, and send the events to a bus (NATS with
+JetStream), where 'sennit processor' stitches them.
+
+A sender is told that its spans are taken when the bus has them. While the bus is
+away it is told to come again, and followed files are read later from where they
+are.`,
+		Example: `  sennit node --nats nats://nats.sennit:4222 --follow '/var/run/cilium/hubble/*.log'`,
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd, true); err != nil {
+				return err
+			}
+			ctx, stop := untilStopped(cmd.Context())
+			defer stop()
+			return live.Node(ctx, f.service, f.bus, f.intake)
+		},
+	}
+	files := f.data("sennit-node")
+	f.follow(files)
+	addFlags(cmd, files, f.listening(true), f.connecting(), f.working(false))
+	return cmd
+}
+
+func newProcessor() *cobra.Command {
+	f := newServiceFlags()
+	cmd := &cobra.Command{
+		Use:     "processor",
+		GroupID: "live",
+		Short:   "Stitch what nodes send to the bus",
+		Long: `Read the events that 'sennit node' sends to a bus (NATS with JetStream), stitch
+them, and append every timeline to a file, one revision a line. Timelines go to the
+stream OUT as well, for other consumers.
+
+The streams are made if they are not there, and checked if they are. The process
+may be killed at any time: what it must not lose is in its folder, and on the bus.
+One processor works on a bus, for all nodes.`,
+		Example: `  sennit processor --nats nats://nats.sennit:4222 --data /var/lib/sennit`,
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd, false); err != nil {
+				return err
+			}
+			ctx, stop := untilStopped(cmd.Context())
+			defer stop()
+			return live.Process(ctx, f.service, f.bus, f.pipeline)
+		},
+	}
+	files := f.data("sennit-data")
+	f.out(files)
+	addFlags(cmd, files, f.listening(false), f.connecting(), f.working(true))
+	return cmd
+}

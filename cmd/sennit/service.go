@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sennit-io/sennit/cmd/internal/live"
+	"github.com/sennit-io/sennit/correlate/window"
+)
+
+// serviceFlags are those that the verbs of a running service share; each takes the
+// groups it needs.
+type serviceFlags struct {
+	service   live.Service
+	bus       live.BusOptions
+	intake    live.IntakeOptions
+	pipeline  live.PipelineOptions
+	tokenFile string
+	logs      *choice
+}
+
+func newServiceFlags() *serviceFlags {
+	return &serviceFlags{pipeline: live.PipelineOptions{Window: window.Default()}, logs: newChoice("text", "json")}
+}
+
+func (f *serviceFlags) data(dir string) flagGroup {
+	g := newFlagGroup("Files")
+	g.set.StringVar(&f.service.Dir, "data", dir, "keep everything under the folder `DIR`")
+	return g
+}
+
+func (f *serviceFlags) follow(g flagGroup) {
+	g.set.StringArrayVar(&f.intake.Follow, "follow", nil, "follow the files that `PATTERN` names, lines of any format that replay reads; may be given several times")
+}
+
+func (f *serviceFlags) out(g flagGroup) {
+	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
+}
+
+func (f *serviceFlags) listening(otlp bool) flagGroup {
+	g := newFlagGroup("Listening")
+	if otlp {
+		g.set.StringVar(&f.intake.OTLP.GRPC, "otlp-grpc", "127.0.0.1:4317", "take OTLP over gRPC on `ADDRESS`, empty for nowhere")
+		g.set.StringVar(&f.intake.OTLP.HTTP, "otlp-http", "127.0.0.1:4318", "take OTLP over HTTP on `ADDRESS`, empty for nowhere")
+		g.set.StringVar(&f.tokenFile, "token-file", "", "senders must show the token in `FILE`; needed off loopback")
+	}
+	g.set.StringVar(&f.service.HTTP, "http", "127.0.0.1:9464", "serve /healthz, /readyz and /metrics on `ADDRESS`, empty for nowhere")
+	return g
+}
+
+func (f *serviceFlags) connecting() flagGroup {
+	g := newFlagGroup("The bus")
+	g.set.StringVar(&f.bus.URL, "nats", "nats://127.0.0.1:4222", "`URL` of NATS with JetStream, several with commas between; tls:// for TLS")
+	g.set.StringVar(&f.bus.Creds, "nats-creds", "", "user's credentials (JWT and seed) in `FILE`")
+	g.set.StringVar(&f.bus.NKey, "nats-nkey", "", "user's nkey seed in `FILE`")
+	g.set.StringVar(&f.bus.CA, "nats-ca", "", "trust the certificates in `FILE`")
+	return g
+}
+
+func (f *serviceFlags) working(engine bool) flagGroup {
+	g := newFlagGroup("Working")
+	if engine {
+		w := &f.pipeline.Window
+		g.set.DurationVar(&w.Lateness, "lateness", w.Lateness, "how late events may come in and still be in the first revision; Tetragon may hold events for 30s")
+		g.set.IntVar(&f.pipeline.Shards, "shards", 0, "work on `N` shards, 0 for one a core")
+	}
+	g.set.Var(f.logs, "log", "write logs as text or json")
+	return g
+}
+
+// check completes what the flags say, and refuses what cannot be.
+func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
+	switch {
+	case f.pipeline.Window.Lateness < 0 || f.pipeline.Window.Lateness > time.Hour:
+		return usagef("--lateness must be between 0 and 1h")
+	case f.pipeline.Shards < 0:
+		return usagef("--shards must not be negative")
+	case otlp && f.intake.OTLP.GRPC == "" && f.intake.OTLP.HTTP == "":
+		return usagef("one of --otlp-grpc and --otlp-http is needed")
+	case f.bus.Creds != "" && f.bus.NKey != "":
+		return usagef("--nats-creds and --nats-nkey exclude each other")
+	}
+	for _, file := range []string{f.bus.Creds, f.bus.NKey, f.bus.CA} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return &usageError{err}
+		}
+	}
+	if f.tokenFile != "" {
+		b, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return &usageError{err}
+		}
+		if f.intake.OTLP.Token = strings.TrimSpace(string(b)); f.intake.OTLP.Token == "" {
+			return usagef("%s is empty, it must hold the token that senders show", f.tokenFile)
+		}
+	}
+	if f.pipeline.Out == "" {
+		f.pipeline.Out = filepath.Join(f.service.Dir, "timelines.jsonl")
+	}
+	var handler slog.Handler = slog.NewTextHandler(cmd.ErrOrStderr(), nil)
+	if f.logs.value == "json" {
+		handler = slog.NewJSONHandler(cmd.ErrOrStderr(), nil)
+	}
+	f.service.Log = slog.New(handler)
+	f.service.Listening = func(a live.Addresses) {
+		var parts []string
+		if otlp {
+			parts = append(parts, fmt.Sprintf("takes OTLP on %s (gRPC) and %s (HTTP)", or(a.GRPC, "-"), or(a.OTLP, "-")))
+		}
+		parts = append(parts, "answers on "+or(a.HTTP, "-"), "keeps its data in "+f.service.Dir)
+		fmt.Fprintf(cmd.ErrOrStderr(), "sennit %s\n", strings.Join(parts, ", "))
+	}
+	return nil
+}
+
+// untilStopped is a context that ends with SIGINT or SIGTERM.
+func untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
