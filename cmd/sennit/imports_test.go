@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"ingest/gcp":           {"schemas", "ingest", "ingest/scan"},
 	"ingest/k8s":           {"schemas", "ingest", "ingest/scan"},
 	"ingest/recording":     {"schemas", "ingest", "ingest/scan"},
+	"ingest/socket":        {"schemas", "ingest", "ingest/scan", "bpf", "golang.org/x/sys"},
 	"ingest/bus":           {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
 	"ingest/bus/embed":     {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 	"ingest/tail":          {"schemas"},
@@ -162,6 +163,9 @@ func TestImportTableForbids(t *testing.T) {
 	f("ingest/hubble", module+"/ingest/tetragon", false)
 	f("ingest/hubble", "github.com/cilium/cilium/api/v1/flow", false)
 	f("ingest/replay", module+"/ingest/tetragon", true)
+	f("ingest/socket", module+"/bpf", true)
+	f("ingest/hubble", module+"/bpf", false)
+	f("bpf", module+"/ingest", false)
 	f("ingest/scan", module+"/ingest/hubble", false)
 	f("correlate/bind", module+"/ingest", false)
 	f("correlate/bind", module+"/correlate/window", true)

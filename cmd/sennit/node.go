@@ -8,6 +8,7 @@ import (
 
 func newNode() *cobra.Command {
 	f := newServiceFlags()
+	var w watchFlags
 	cmd := &cobra.Command{
 		Use:     "node",
 		GroupID: "live",
@@ -18,10 +19,26 @@ JetStream), where 'sennit processor' stitches them.
 
 A sender is told that its spans are taken when the bus has them. While the bus is
 away it is told to come again, and followed files are read later from where they
-are.`,
-		Example: `  sennit node --nats nats://nats.sennit:4222 --follow '/var/run/cilium/hubble/*.log'`,
-		Args:    usageArgs(cobra.NoArgs),
+are.
+
+With --record it watches this machine and all its containers through eBPF instead:
+which process uses which socket, which HTTP/1 exchanges pass on it, which processes
+run. No program that is watched needs to be changed or restarted. Of HTTP the
+method, path (without query), host, status, trace context and request id are kept;
+of TLS the name of the server that is asked for; of command lines keyed hashes.
+Bodies and other headers are never kept. Needed are a Linux with BTF and root, or
+the capabilities cap_bpf, cap_perfmon and cap_net_admin; what the kernel refuses is
+named and left out.`,
+		Example: `  sennit node --nats nats://nats.sennit:4222 --follow '/var/run/cilium/hubble/*.log'
+
+  # Watch for a minute, then stitch what was seen with the spans of the agent
+  sudo sennit node --record sockets.jsonl --for 1m
+  sennit replay sockets.jsonl spans.jsonl`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if w.record != "" {
+				return w.run(cmd)
+			}
 			if err := f.check(cmd, true); err != nil {
 				return err
 			}
@@ -32,7 +49,7 @@ are.`,
 	}
 	files := f.data("sennit-node")
 	f.follow(files)
-	addFlags(cmd, files, f.listening(true), f.connecting(), f.working(false))
+	addFlags(cmd, append([]flagGroup{files, f.listening(true), f.connecting(), f.working(false)}, w.groups()...)...)
 	return cmd
 }
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The records of the ring. Each begins with its kind, then its time. */
+#pragma once
+
+enum kind {
+	KIND_OPEN = 1, /* connected or accepted */
+	KIND_OWNER,    /* a process uses a socket for the first time */
+	KIND_CLOSE,    /* the end, or a connect that failed */
+	KIND_QUIET,    /* how far a connection got that fell silent */
+	KIND_REQUEST,  /* a packet that begins like a request head */
+	KIND_RESPONSE, /* ... like a response head */
+	KIND_HELLO,    /* ... like a TLS ClientHello */
+	KIND_EXEC,
+	KIND_RUNNING, /* a process that was there before */
+	KIND_EXIT,
+	KINDS
+};
+
+enum role { ROLE_UNKNOWN, ROLE_CLIENT, ROLE_SERVER };
+enum { OUT, IN };
+
+/* A process, by its leader's start: pids are used again. */
+struct process {
+	__u64 start; /* ns since boot */
+	__u32 pid, tid;
+};
+
+/* How far a connection got in each direction, OUT and IN. */
+struct progress {
+	__u64 last[2]; /* ns since boot of the last packet with data */
+	__u32 next[2]; /* sequence number after the last byte */
+	__u8 ended[2]; /* the last packet ended a chunked body */
+	__u8 known[2]; /* next is valid */
+	__u32 gaps;    /* packets that did not follow what came before */
+};
+
+struct socket_record {
+	__u32 kind;
+	__u8 role, family, established, error; /* error: errno of the end */
+	__u64 time, cookie, address, cgroup, opened;
+	struct process owner;
+	struct progress progress;
+	__u64 bytes_out, bytes_in;
+	__u32 netns, retransmits, srtt_us;
+	__u16 local_port, peer_port;
+	__u8 local[16], peer[16];
+};
+
+struct head_record {
+	__u32 kind;
+	__u8 role, direction;
+	__u16 captured; /* bytes of the packet that follow */
+	__u64 time, cookie;
+	struct progress before; /* without this packet */
+	__u32 seq, length;      /* of the packet's data */
+};
+
+struct process_record {
+	__u32 kind;
+	__u32 uid;
+	__u64 time, cgroup;
+	struct process self, parent; /* the parent's tid is the thread that forked */
+	__u32 exit_code, args_length; /* args_length is what there was, cut or not */
+	char binary[256];
+};

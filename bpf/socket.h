@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Sockets: from connect or accept to the end, and who uses them. */
+#pragma once
+#include "ring.h"
+
+/* What is remembered of a socket, with the socket. */
+struct conn {
+	__u64 cookie, opened;
+	struct process owner;
+	struct progress progress;
+	__u16 local_port; /* the kernel's own is gone at the end */
+	__u8 role, told, established, http, dirty;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+static __always_inline void tell(__u32 kind, struct sock *sk, struct conn *c)
+{
+	struct socket_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		drop(kind);
+		return;
+	}
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->time = bpf_ktime_get_boot_ns();
+	r->cookie = c->cookie;
+	r->opened = c->opened;
+	r->role = c->role;
+	r->established = c->established;
+	r->owner = c->owner;
+	r->progress = c->progress;
+	r->address = (__u64)sk;
+	r->error = sk->sk_err;
+	r->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
+	r->netns = sk->__sk_common.skc_net.net->ns.inum;
+	r->family = sk->__sk_common.skc_family;
+	r->local_port = sk->__sk_common.skc_num;
+	if (!r->local_port)
+		r->local_port = c->local_port;
+	r->peer_port = __builtin_bswap16(sk->__sk_common.skc_dport);
+	if (r->family == AF_INET6) {
+		__builtin_memcpy(r->local, &sk->__sk_common.skc_v6_rcv_saddr, 16);
+		__builtin_memcpy(r->peer, &sk->__sk_common.skc_v6_daddr, 16);
+	} else {
+		__be32 local = sk->__sk_common.skc_rcv_saddr, peer = sk->__sk_common.skc_daddr;
+		__builtin_memcpy(r->local, &local, 4);
+		__builtin_memcpy(r->peer, &peer, 4);
+	}
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		r->bytes_out = tp->bytes_acked;
+		r->bytes_in = tp->bytes_received;
+		r->retransmits = tp->total_retrans;
+		r->srtt_us = tp->srtt_us >> 3;
+	}
+	bpf_ringbuf_submit(r, wake());
+}
+
+static __always_inline struct conn *remember(struct sock *sk)
+{
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (c && !c->cookie)
+		c->cookie = bpf_get_socket_cookie(sk);
+	return c;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int socket_state(__u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+	int before = ctx[1], now = ctx[2];
+	struct conn *c;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (now == TCP_SYN_SENT) {
+		c = remember(sk);
+		if (!c)
+			return 0;
+		/* A socket may connect again after it failed. */
+		__builtin_memset(&c->progress, 0, sizeof(c->progress));
+		c->http = c->dirty = c->established = 0;
+		c->local_port = 0;
+		c->opened = bpf_ktime_get_boot_ns();
+		c->role = ROLE_CLIENT;
+		c->told = 1;
+		describe(&c->owner, bpf_get_current_task_btf());
+	} else if (now == TCP_ESTABLISHED) {
+		c = remember(sk);
+		if (!c)
+			return 0;
+		if (before == TCP_SYN_RECV) {
+			c->role = ROLE_SERVER;
+			c->opened = bpf_ktime_get_boot_ns();
+		}
+		c->established = 1;
+		c->local_port = sk->__sk_common.skc_num;
+		tell(KIND_OPEN, sk, c);
+	} else if (now == TCP_CLOSE) {
+		c = bpf_sk_storage_get(&conns, sk, 0, 0);
+		if (c && before != TCP_LISTEN && before != TCP_CLOSE)
+			tell(KIND_CLOSE, sk, c);
+	}
+	return 0;
+}
+
+/* sock_send_length and sock_recv_length fire in the process that sends and
+ * receives: the first one tells who accepted. */
+static __always_inline int used(struct sock *sk)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
+	if (c && c->told)
+		return 0;
+	c = remember(sk);
+	if (!c)
+		return 0;
+	c->told = 1;
+	if (!c->established) { /* it is older than this program */
+		c->established = 1;
+		c->local_port = sk->__sk_common.skc_num;
+	}
+	describe(&c->owner, bpf_get_current_task_btf());
+	tell(KIND_OWNER, sk, c);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int socket_send(__u64 *ctx) { return used((void *)ctx[0]); }
+
+SEC("tp_btf/sock_recv_length")
+int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
+
+/* The last exchange of a connection that is kept alive has no successor to
+ * end it: the reader sweeps over what has been silent for QUIET. */
+#define QUIET 100000000
+
+SEC("iter/bpf_sk_storage_map")
+int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct conn *c = ctx->value;
+	if (!sk || !c || !c->dirty)
+		return 0;
+	__u64 now = bpf_ktime_get_boot_ns();
+	if (now - c->progress.last[OUT] < QUIET || now - c->progress.last[IN] < QUIET)
+		return 0;
+	struct socket_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		drop(KIND_QUIET);
+		return 0;
+	}
+	c->dirty = 0;
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = KIND_QUIET;
+	r->time = now;
+	r->cookie = c->cookie;
+	r->role = c->role;
+	r->progress = c->progress;
+	bpf_ringbuf_submit(r, wake());
+	return 0;
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/cmd/internal/render"
+	"github.com/sennit-io/sennit/ingest/socket"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// watchFlags are those of watching this machine through eBPF.
+type watchFlags struct {
+	record, node, cluster string
+	redactOff             []string
+	duration              time.Duration
+}
+
+func (f *watchFlags) groups() []flagGroup {
+	recording := newFlagGroup("Recording")
+	recording.set.StringVar(&f.record, "record", "", "watch this machine through eBPF and write the events to `FILE`, one a line, \"-\" for standard output; no bus is used, and sennit replay reads it")
+	recording.set.DurationVar(&f.duration, "for", 0, "stop recording after this `DURATION`, 0 for when interrupted")
+	recording.set.StringSliceVar(&f.redactOff, "redact-off", nil, "let through what is dropped by default: `NAME,...` of "+strings.Join(redactNames, ", "))
+	recording.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes has it (default: the host's name)")
+	recording.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
+	return []flagGroup{recording}
+}
+
+// run records until ctx ends or the time is up.
+func (f *watchFlags) run(cmd *cobra.Command) error {
+	policy, err := redactPolicy(f.redactOff)
+	switch {
+	case err != nil:
+		return err
+	case f.duration < 0:
+		return usagef("--for must not be negative")
+	}
+	d := socket.Decoder{Node: f.node, Cluster: f.cluster, Redact: policy}
+	if d.Boot, err = bootID(); err != nil {
+		return err
+	}
+	if d.Node == "" {
+		if d.Node, err = os.Hostname(); err != nil {
+			return fmt.Errorf("find this node's name (or give it with --node): %w", err)
+		}
+	}
+	shim, err := bpf.Open()
+	if err != nil {
+		return err
+	}
+	defer shim.Close()
+	ctx, stop := untilStopped(cmd.Context())
+	defer stop()
+	if f.duration > 0 {
+		ctx, stop = context.WithTimeout(ctx, f.duration)
+		defer stop()
+	}
+	return writeRecording(cmd, f.record, func(w io.Writer) error {
+		return watch(ctx, shim, d, w, cmd.ErrOrStderr())
+	})
+}
+
+// watch writes events until ctx ends and then says what there was.
+func watch(ctx context.Context, shim *bpf.Shim, d socket.Decoder, w io.Writer, messages io.Writer) error {
+	for _, m := range shim.Missing() {
+		if _, err := fmt.Fprintf(messages, "not observed: %s\n", render.Escape(m)); err != nil {
+			return err
+		}
+	}
+	source := socket.NewSource(shim)
+	source.Decoder = d
+	out := bufio.NewWriterSize(w, 1<<16)
+	var line []byte
+	if _, err := fmt.Fprintf(messages, "watching %s\n", render.Escape(d.Node)); err != nil {
+		return err
+	}
+	err := source.Run(ctx, func(_ context.Context, b *event.Batch) error {
+		for i := range b.Events {
+			line = append(b.Events[i].AppendJSON(line[:0]), '\n')
+			if _, err := out.Write(line); err != nil {
+				return fmt.Errorf("write the recording: %w", err)
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return fmt.Errorf("write the recording: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(messages, "%s events, %s records lost, %s unreadable\n",
+		render.Grouped(source.Events), render.Grouped(source.Lost), render.Grouped(source.Bad+source.Decoder.Unreadable))
+	return err
+}
+
+// writeRecording calls write with a file that only its owner may read, or with
+// standard output for "-".
+func writeRecording(cmd *cobra.Command, name string, write func(io.Writer) error) error {
+	if name == "-" {
+		return write(cmd.OutOrStdout())
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return &usageError{err}
+	}
+	err = write(f)
+	if closed := f.Close(); err == nil && closed != nil {
+		err = fmt.Errorf("write %s: %w", name, closed)
+	}
+	return err
+}
+
+// bootID is the kernel's name of this boot.
+func bootID() (id event.BootID, err error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return id, fmt.Errorf("read the boot id: %w", err)
+	}
+	if err := id.UnmarshalText([]byte(strings.ReplaceAll(strings.TrimSpace(string(b)), "-", ""))); err != nil {
+		return id, fmt.Errorf("read the boot id: %w", err)
+	}
+	return id, nil
+}

@@ -1,0 +1,168 @@
+package socket
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/redact"
+)
+
+// maxConns bounds what is remembered of open connections: about 400 bytes each.
+const maxConns = 1 << 18
+
+// Decoder turns records of the shim into events. Not for concurrent use.
+type Decoder struct {
+	// Node, Cluster and Boot are written into every event.
+	Node, Cluster string
+	Boot          event.BootID
+	Redact        redact.Policy
+	// Offset is wall clock minus boot clock.
+	Offset time.Duration
+	// Forgotten counts connections that were dropped for want of room,
+	// Unreadable the packets that only looked like a head.
+	Forgotten, Unreadable uint64
+
+	conns   map[uint64]*conn
+	strings scan.Recent
+	hasher  redact.Hasher
+	hash    event.Hasher
+	buf     []byte
+}
+
+// Decode appends the events of one record: none, one or two.
+func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
+	switch r.Kind {
+	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose:
+		d.socket(r.Kind, r.Socket, b)
+	case bpf.KindQuiet:
+		if c := d.conns[r.Socket.Cookie]; c != nil && c.x.whole(&r.Socket.Progress, 1-c.outgoing()) {
+			d.finish(r.Socket.Cookie, c, &r.Socket.Progress, b)
+		}
+	case bpf.KindRequest:
+		d.request(r, b)
+	case bpf.KindResponse:
+		d.response(r, b)
+	case bpf.KindHello:
+		d.hello(r, b)
+	case bpf.KindExec, bpf.KindRunning, bpf.KindExit:
+		d.process(r, b)
+	}
+}
+
+// add begins an event whose id is made of its kind, its node's boot and parts.
+func (d *Decoder) add(b *event.Batch, k event.Kind, at uint64, parts ...uint64) *event.Event {
+	e := b.Add(k, event.SourceSocket)
+	e.Cluster, e.Node, e.Boot, e.Time = d.Cluster, d.Node, d.Boot, d.wall(at)
+	h := d.hash.Reset(k).String(d.Node).Bytes(d.Boot[:]).Uint(at)
+	for _, p := range parts {
+		h.Uint(p)
+	}
+	e.ID = h.Sum()
+	return e
+}
+
+// wall converts a time since boot, 0 as unknown.
+func (d *Decoder) wall(boot uint64) event.Time {
+	if boot == 0 {
+		return 0
+	}
+	return event.Time(boot).Add(d.Offset)
+}
+
+func (d *Decoder) workload() event.Workload {
+	return event.Workload{Cluster: d.Cluster, Node: d.Node}
+}
+
+// conn returns what is known of a connection, from now on if it is new.
+func (d *Decoder) conn(cookie uint64) *conn {
+	c := d.conns[cookie]
+	if c != nil {
+		return c
+	}
+	if d.conns == nil {
+		d.conns = make(map[uint64]*conn)
+	}
+	for old := range d.conns { // their ends must have been lost
+		if len(d.conns) < maxConns {
+			break
+		}
+		delete(d.conns, old)
+		d.Forgotten++
+	}
+	c = &conn{}
+	d.conns[cookie] = c
+	return c
+}
+
+// Kernel numbers of errors that mean "not accepted" (asm-generic/errno.h).
+const (
+	errnoReset   = 104
+	errnoRefused = 111
+)
+
+func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
+	c := d.conn(r.Cookie)
+	if t := tuple(r); t.Complete() || c.tuple.IsZero() {
+		c.tuple = t
+	}
+	c.process = event.ProcessRef{PID: r.Owner.Pid, StartNS: r.Owner.Start}
+	if r.Role != bpf.RoleUnknown {
+		c.role = event.Role(r.Role)
+	}
+	kind := event.KindSocketOpen
+	switch {
+	case k == bpf.KindOwner:
+		kind = event.KindSocketOwner
+	case k == bpf.KindClose:
+		kind = event.KindSocketClose
+		d.end(r, c, b)
+		delete(d.conns, r.Cookie)
+	}
+	p := b.NewSocket()
+	*p = event.Socket{
+		Cookie: event.SocketCookie(r.Cookie), Addr: event.SockAddr(r.Address), Netns: r.Netns, Cgroup: event.CgroupID(r.Cgroup),
+		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(), Opened: d.wall(r.Opened),
+	}
+	if k == bpf.KindClose {
+		p.BytesOut, p.BytesIn, p.Retrans, p.SRTTUS = r.BytesOut, r.BytesIn, r.Retransmits, r.SrttUs
+		if r.Error == errnoReset || r.Error == errnoRefused || r.Established == 0 {
+			p.Verdict = event.VerdictReset
+		}
+	}
+	d.add(b, kind, r.Time, r.Cookie).Payload = p
+}
+
+func tuple(r *bpf.Socket) event.Tuple {
+	addr := func(b [16]byte) netip.Addr {
+		if r.Family == 2 { // AF_INET
+			return netip.AddrFrom4([4]byte(b[:4]))
+		}
+		return netip.AddrFrom16(b).Unmap()
+	}
+	return event.Tuple{
+		Proto: event.ProtoTCP,
+		Src:   netip.AddrPortFrom(addr(r.Local), r.LocalPort), Dst: netip.AddrPortFrom(addr(r.Peer), r.PeerPort),
+	}
+}
+
+func (d *Decoder) hello(r *bpf.Record, b *event.Batch) {
+	h, ok := parseHello(r.Data)
+	if !ok {
+		d.Unreadable++
+		return
+	}
+	c := d.conn(r.Head.Cookie)
+	if c.opaque {
+		return // of a connection inside, or sent again
+	}
+	c.opaque = true
+	p := b.NewTLSHello()
+	p.Cookie, p.Tuple = event.SocketCookie(r.Head.Cookie), c.tuple
+	p.SNI = d.strings.String(h.name)
+	d.buf = h.alpn(d.buf[:0])
+	p.ALPN = d.strings.String(d.buf)
+	d.add(b, event.KindTLSHello, r.Head.Time, r.Head.Cookie).Payload = p
+}

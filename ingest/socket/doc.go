@@ -1,0 +1,8 @@
+// Package socket turns what the eBPF shim saw into events: sockets with the
+// processes that use them, HTTP/1 exchanges whose boundaries were seen, TLS
+// hellos, processes, and what was lost.
+//
+// Of a packet only the head is read, and of a head only the method, the path,
+// the host, the status, the trace context and the request id. Everything else
+// is forgotten with the buffer.
+package socket

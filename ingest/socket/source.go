@@ -1,0 +1,210 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// How often the source looks after things, and how many events a batch holds.
+const (
+	readWait   = 10 * time.Millisecond
+	sweepEvery = 250 * time.Millisecond
+	beatEvery  = 5 * time.Second
+	batchSize  = 512
+	// behind is how far the watermark stays behind the clock: a sweep and the
+	// silence it waits for.
+	behind = time.Second
+)
+
+// Source runs the shim. Its exported fields are set before Run.
+type Source struct {
+	Decoder Decoder
+
+	// Events counts what went to the sink, Lost the records that did not fit
+	// the ring, Bad those that could not be read.
+	Events, Lost, Bad uint64
+
+	shim   *bpf.Shim
+	batch  event.Batch
+	lost   map[bpf.Kind]uint64
+	looked event.Time // when losses were last looked at
+}
+
+// NewSource takes over an open shim.
+func NewSource(s *bpf.Shim) *Source { return &Source{shim: s, lost: make(map[bpf.Kind]uint64)} }
+
+// Run hands events on until ctx ends, which is no error, or the sink fails. It
+// tells of the processes that run already first and of its own end last. What
+// the ring holds at the end is handed on too, for a moment.
+func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
+	if err := s.setClock(); err != nil {
+		return err
+	}
+	if err := s.shim.List(); err != nil {
+		return err
+	}
+	s.looked = now()
+	var sweep, beat time.Time
+	for ctx.Err() == nil {
+		if err := s.drain(ctx, sink); err != nil {
+			return err
+		}
+		t := time.Now()
+		if t.Sub(sweep) >= sweepEvery {
+			sweep = t
+			if err := s.tick(); err != nil {
+				return err
+			}
+		}
+		if t.Sub(beat) >= beatEvery {
+			beat = t
+			if err := s.beat(false); err != nil {
+				return err
+			}
+		}
+		if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	// Twice the silence that a sweep waits for: the last exchanges have ended.
+	for end := time.Now().Add(sweepEvery); time.Now().Before(end); {
+		if err := s.drain(last, sink); err != nil {
+			return err
+		}
+	}
+	if err := s.tick(); err != nil {
+		return err
+	}
+	if err := s.drain(last, sink); err != nil {
+		return err
+	}
+	if err := s.beat(true); err != nil {
+		return err
+	}
+	return s.flush(last, sink)
+}
+
+// drain reads until the ring is empty or it has read for a while.
+func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
+	for until := time.Now().Add(readWait); ; {
+		s.shim.SetDeadline(until)
+		r, err := s.shim.Read()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case errors.Is(err, os.ErrClosed):
+			return fmt.Errorf("read the ring: %w", err)
+		case err != nil:
+			s.Bad++
+			continue
+		}
+		s.Decoder.Decode(&r, &s.batch)
+		if len(s.batch.Events) >= batchSize {
+			if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil {
+				return err
+			}
+			if time.Now().After(until) {
+				return nil
+			}
+		}
+	}
+}
+
+// flush hands the batch on. A sink that is busy is asked again: meanwhile the
+// ring fills, and what does not fit is counted there.
+func (s *Source) flush(ctx context.Context, sink ingest.Sink) error {
+	if len(s.batch.Events) == 0 {
+		return nil
+	}
+	at := now()
+	for i := range s.batch.Events {
+		s.batch.Events[i].Observed = at
+	}
+	for {
+		err := sink(ctx, &s.batch)
+		if errors.Is(err, ingest.ErrBusy) && ctx.Err() == nil {
+			time.Sleep(readWait)
+			continue
+		}
+		if err == nil {
+			s.Events += uint64(len(s.batch.Events))
+			s.batch.Reset()
+		}
+		return err
+	}
+}
+
+// tick sweeps over silent connections and reports what was lost.
+func (s *Source) tick() error {
+	if err := s.shim.Sweep(); err != nil {
+		return err
+	}
+	dropped, err := s.shim.Dropped()
+	if err != nil {
+		return err
+	}
+	from, to := s.looked, now()
+	s.looked = to
+	for kind, n := range dropped {
+		more := n - s.lost[kind]
+		if more == 0 {
+			continue
+		}
+		s.lost[kind] = n
+		s.Lost += more
+		e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), uint64(kind), n)
+		p := s.batch.NewLoss()
+		p.Of, p.Count, p.From, p.To = event.SourceSocket, more, from, to
+		p.Reason = "ring full: " + kind.String()
+		e.Payload = p
+	}
+	return nil
+}
+
+// beat says how the clocks stand and up to when everything was sent.
+func (s *Source) beat(last bool) error {
+	if err := s.setClock(); err != nil {
+		return err
+	}
+	boot := bootNow()
+	e := s.Decoder.add(&s.batch, event.KindClock, boot)
+	p := s.batch.NewClock()
+	p.Of, p.BootNS, p.Wall, p.Idle = event.SourceSocket, boot, e.Time, last
+	p.Watermark = e.Time
+	if !last {
+		p.Watermark = e.Time.Add(-behind)
+	}
+	e.Payload = p
+	return nil
+}
+
+// setClock reads both clocks at one moment.
+func (s *Source) setClock() error {
+	var boot unix.Timespec
+	before := time.Now()
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
+		return fmt.Errorf("read the boot clock: %w", err)
+	}
+	middle := before.UnixNano() + int64(time.Since(before)/2)
+	s.Decoder.Offset = time.Duration(middle - boot.Nano())
+	return nil
+}
+
+func bootNow() uint64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // setClock has seen it work
+	return uint64(t.Nano())
+}
+
+func now() event.Time { return event.At(time.Now()) }
