@@ -21,14 +21,14 @@ A sender is told that its spans are taken when the bus has them. While the bus i
 away it is told to come again, and followed files are read later from where they
 are.
 
-With --record it watches this machine and all its containers through eBPF instead:
+With --sockets it also watches this machine and all its containers through eBPF:
 which process uses which socket, which HTTP/1 exchanges pass on it, which processes
 run. No program that is watched needs to be changed or restarted. Of HTTP the
 method, path (without query), host, status, trace context and request id are kept;
 of TLS the name of the server that is asked for; of command lines keyed hashes.
 Bodies and other headers are never kept. Needed are a Linux with BTF and root, or
 the capabilities cap_bpf, cap_perfmon and cap_net_admin; what the kernel refuses is
-named and left out.`,
+named and left out. With --record this alone is done, into a file.`,
 		Example: `  sennit node --nats nats://nats.sennit:4222 --follow '/var/run/cilium/hubble/*.log'
 
   # Watch for a minute, then stitch what was seen with the spans of the agent
@@ -42,6 +42,9 @@ named and left out.`,
 			if err := f.check(cmd, true); err != nil {
 				return err
 			}
+			if err := w.into(&f.intake); err != nil {
+				return err
+			}
 			ctx, stop := untilStopped(cmd.Context())
 			defer stop()
 			return live.Node(ctx, f.service, f.bus, f.intake)
@@ -49,7 +52,7 @@ named and left out.`,
 	}
 	files := f.data("sennit-node")
 	f.follow(files)
-	addFlags(cmd, append([]flagGroup{files, f.listening(true), f.connecting(), f.working(false)}, w.groups()...)...)
+	addFlags(cmd, files, w.watching(), f.listening(true), f.connecting(), f.working(false), w.recording())
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,25 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/cilium/ebpf"
-
-	"github.com/sennit-io/sennit/bpf"
 )
 
 // What the node records of real traffic, replay stitches: the client's and the
 // server's side of one request are one timeline under the trace on the wire.
 func TestNode(t *testing.T) {
-	shim, err := bpf.Open()
-	var verifier *ebpf.VerifierError
-	if errors.Is(err, os.ErrPermission) && !errors.As(err, &verifier) {
-		t.Skipf("SKIPPED: sennit node does not watch this machine: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim.Close()
-
+	needKernel(t)
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "sockets.jsonl")

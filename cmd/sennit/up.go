@@ -8,6 +8,7 @@ import (
 
 func newUp() *cobra.Command {
 	f := newServiceFlags()
+	var w watchFlags
 	cmd := &cobra.Command{
 		Use:     "up",
 		GroupID: "live",
@@ -30,12 +31,18 @@ and end it.`,
   # With what the node's exporters write
   sennit up --follow '/var/run/cilium/hubble/*.log' --follow /var/run/cilium/tetragon/tetragon.log
 
+  # With what the kernel of this machine sees
+  sudo sennit up --sockets
+
   # Watch the requests of an agent
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 ./agent &
   tail -f sennit-data/timelines.jsonl`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd, true); err != nil {
+				return err
+			}
+			if err := w.into(&f.intake); err != nil {
 				return err
 			}
 			ctx, stop := untilStopped(cmd.Context())
@@ -46,6 +53,6 @@ and end it.`,
 	files := f.data("sennit-data")
 	f.follow(files)
 	f.out(files)
-	addFlags(cmd, files, f.listening(true), f.working(true))
+	addFlags(cmd, files, w.watching(), f.listening(true), f.working(true))
 	return cmd
 }

@@ -12,26 +12,70 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/cmd/internal/live"
 	"github.com/sennit-io/sennit/cmd/internal/render"
 	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/redact"
 )
 
 // watchFlags are those of watching this machine through eBPF.
 type watchFlags struct {
+	sockets               bool
 	record, node, cluster string
 	redactOff             []string
 	duration              time.Duration
 }
 
-func (f *watchFlags) groups() []flagGroup {
-	recording := newFlagGroup("Recording")
-	recording.set.StringVar(&f.record, "record", "", "watch this machine through eBPF and write the events to `FILE`, one a line, \"-\" for standard output; no bus is used, and sennit replay reads it")
-	recording.set.DurationVar(&f.duration, "for", 0, "stop recording after this `DURATION`, 0 for when interrupted")
-	recording.set.StringSliceVar(&f.redactOff, "redact-off", nil, "let through what is dropped by default: `NAME,...` of "+strings.Join(redactNames, ", "))
-	recording.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes has it (default: the host's name)")
-	recording.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
-	return []flagGroup{recording}
+// watching are the flags of a service that may watch its machine.
+func (f *watchFlags) watching() flagGroup {
+	g := newFlagGroup("Watching")
+	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP/1 exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
+	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it (default: the host's name)")
+	g.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
+	return g
+}
+
+func (f *watchFlags) recording() flagGroup {
+	g := newFlagGroup("Recording")
+	g.set.StringVar(&f.record, "record", "", "watch as with --sockets and write the events to `FILE`, one a line, \"-\" for standard output; no bus is used, and sennit replay reads it")
+	g.set.DurationVar(&f.duration, "for", 0, "stop recording after this `DURATION`, 0 for when interrupted")
+	g.set.StringSliceVar(&f.redactOff, "redact-off", nil, "let through what is dropped by default: `NAME,...` of "+strings.Join(redactNames, ", "))
+	return g
+}
+
+// decoder is what the flags say of this node.
+func (f *watchFlags) decoder(policy redact.Policy) (*socket.Decoder, error) {
+	d := &socket.Decoder{Node: f.node, Cluster: f.cluster, Redact: policy}
+	var err error
+	if d.Boot, err = bootID(); err != nil {
+		return nil, err
+	}
+	if d.Node == "" {
+		if d.Node, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("find this node's name (or give it with --node): %w", err)
+		}
+	}
+	return d, nil
+}
+
+// into tells a service what to watch. Its spans are of the same node.
+func (f *watchFlags) into(in *live.IntakeOptions) error {
+	switch {
+	case f.record == "" && (f.duration != 0 || len(f.redactOff) > 0):
+		return usagef("--for and --redact-off are of --record")
+	case !f.sockets && (f.node != "" || f.cluster != ""):
+		return usagef("--node and --cluster are of --sockets and --record")
+	case !f.sockets:
+		return nil
+	}
+	d, err := f.decoder(in.OTLP.Redact)
+	if err != nil {
+		return err
+	}
+	in.Sockets = d
+	in.OTLP.Node, in.OTLP.Cluster = d.Node, d.Cluster
+	return nil
 }
 
 // run records until ctx ends or the time is up.
@@ -43,14 +87,9 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	case f.duration < 0:
 		return usagef("--for must not be negative")
 	}
-	d := socket.Decoder{Node: f.node, Cluster: f.cluster, Redact: policy}
-	if d.Boot, err = bootID(); err != nil {
+	d, err := f.decoder(policy)
+	if err != nil {
 		return err
-	}
-	if d.Node == "" {
-		if d.Node, err = os.Hostname(); err != nil {
-			return fmt.Errorf("find this node's name (or give it with --node): %w", err)
-		}
 	}
 	shim, err := bpf.Open()
 	if err != nil {
@@ -64,7 +103,7 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 		defer stop()
 	}
 	return writeRecording(cmd, f.record, func(w io.Writer) error {
-		return watch(ctx, shim, d, w, cmd.ErrOrStderr())
+		return watch(ctx, shim, *d, w, cmd.ErrOrStderr())
 	})
 }
 

@@ -15,6 +15,7 @@ type conn struct {
 	// opaque connections carry no HTTP/1 that could be read: TLS, an upgrade, a
 	// tunnel. On pipelined ones responses cannot be told to their requests.
 	opaque, pipelined bool
+	own               bool // the observer's own, which is not told
 	ordinal           uint32
 	x                 exchange
 }

@@ -19,6 +19,10 @@ type Decoder struct {
 	Node, Cluster string
 	Boot          event.BootID
 	Redact        redact.Policy
+	// Own are addresses on which the observer itself takes events: connections to
+	// them are not told, or every report would be reported. An unspecified address
+	// stands for all.
+	Own []netip.AddrPort
 	// Offset is wall clock minus boot clock.
 	Offset time.Duration
 	// Forgotten counts connections that were dropped for want of room,
@@ -112,6 +116,13 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	if r.Role != bpf.RoleUnknown {
 		c.role = event.Role(r.Role)
 	}
+	if c.own = c.own || d.own(c.tuple); c.own {
+		c.opaque = true
+		if k == bpf.KindClose {
+			delete(d.conns, r.Cookie)
+		}
+		return
+	}
 	kind := event.KindSocketOpen
 	switch {
 	case k == bpf.KindOwner:
@@ -133,6 +144,17 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		}
 	}
 	d.add(b, kind, r.Time, r.Cookie).Payload = p
+}
+
+func (d *Decoder) own(t event.Tuple) bool {
+	for _, a := range d.Own {
+		for _, end := range [...]netip.AddrPort{t.Src, t.Dst} {
+			if end == a || a.Addr().IsUnspecified() && end.Port() == a.Port() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func tuple(r *bpf.Socket) event.Tuple {

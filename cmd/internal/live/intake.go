@@ -9,7 +9,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/ingest/tail"
 )
 
@@ -17,6 +19,8 @@ import (
 type IntakeOptions struct {
 	OTLP   receiver.Config
 	Follow []string // patterns of files to follow
+	// Sockets watches this machine through eBPF; nil for not.
+	Sockets *socket.Decoder
 }
 
 // intake is the sources of a node.
@@ -26,6 +30,8 @@ type intake struct {
 	metrics  *Metrics
 	receiver *receiver.Receiver
 	follower *tail.Follower // nil for none
+	shim     *bpf.Shim      // nil for none, as sockets
+	sockets  *socket.Source
 }
 
 func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
@@ -41,11 +47,22 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 			return nil, err
 		}
 	}
+	if in.Sockets != nil {
+		if err := i.openSockets(in.Sockets); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
 	return i, nil
 }
 
 // close gives back what was opened, without run.
-func (i *intake) close() { i.receiver.Close() }
+func (i *intake) close() {
+	i.receiver.Close()
+	if i.shim != nil {
+		i.shim.Close()
+	}
+}
 
 // drainSending is how long the bus may take for what is left at the end.
 const drainSending = 10 * time.Second
@@ -63,6 +80,11 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	if i.follower != nil {
 		lines := newFollowed(i.options.OTLP.Redact, senders.send, i.metrics, i.service.Log)
 		g.Go(func() error { return i.follower.Run(taking, lines.take) })
+	}
+	if i.sockets != nil {
+		defer i.shim.Close()
+		sink := counted(senders.send, i.metrics)
+		g.Go(func() error { return i.sockets.Run(taking, sink) })
 	}
 	err := g.Wait()
 	time.AfterFunc(drainSending, stopSending)

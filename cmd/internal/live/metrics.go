@@ -24,6 +24,7 @@ type Metrics struct {
 	envelopes map[string]uint64
 	drops     map[string]uint64
 	records   [event.Sources]ingest.Tally
+	lost      uint64 // records of the kernel
 	commits   prometheus.Histogram
 }
 
@@ -59,6 +60,13 @@ func (m *Metrics) lines(source event.Source, t ingest.Tally) {
 	m.records[source].Add(t)
 }
 
+func (m *Metrics) sockets(t ingest.Tally, lost uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.records[event.SourceSocket].Add(t)
+	m.lost += lost
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -73,7 +81,8 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
-	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
+	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
@@ -82,7 +91,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descEnvelopes, descPending, descDelay, descBytes} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -129,6 +138,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
 		}
 	}
+	count(descLost, m.lost, event.SourceSocket.String())
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)
 	}

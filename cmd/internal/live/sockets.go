@@ -1,0 +1,51 @@
+package live
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/socket"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// openSockets loads the shim. What the kernel refuses is logged; without sockets
+// at all it fails.
+func (i *intake) openSockets(d *socket.Decoder) error {
+	shim, err := bpf.Open()
+	if err != nil {
+		return err
+	}
+	for _, m := range shim.Missing() {
+		i.service.Log.Warn("not observed", "what", m)
+	}
+	i.shim, i.sockets = shim, socket.NewSource(shim)
+	i.sockets.Decoder = *d
+	// What is reported to this process is no request of anybody's.
+	for _, a := range []net.Addr{i.receiver.GRPCAddr(), i.receiver.HTTPAddr()} {
+		if tcp, ok := a.(*net.TCPAddr); ok && tcp != nil {
+			own := tcp.AddrPort()
+			i.sockets.Decoder.Own = append(i.sockets.Decoder.Own, netip.AddrPortFrom(own.Addr().Unmap(), own.Port()))
+		}
+	}
+	return nil
+}
+
+// counted hands events of sockets on and counts them.
+func counted(sink ingest.Sink, m *Metrics) ingest.Sink {
+	return func(ctx context.Context, b *event.Batch) error {
+		if err := sink(ctx, b); err != nil {
+			return err
+		}
+		var lost uint64
+		for i := range b.Events {
+			if p, ok := b.Events[i].Payload.(*event.Loss); ok {
+				lost += p.Count
+			}
+		}
+		m.sockets(ingest.Tally{In: len(b.Events)}, lost)
+		return nil
+	}
+}
