@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"ingest/replay":        {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
 	"correlate":            {"schemas"},
 	"correlate/state/disk": {"schemas", "correlate/state", "github.com/dgraph-io/badger/v4", "github.com/klauspost/compress"},
+	"correlate/detect":     {"schemas", "cel.dev/cel-go", "github.com/goccy/go-yaml"},
 	"correlate/shard":      {"schemas", "correlate/...", "golang.org/x/sync"},
 	"sinks":                {"schemas"},
 	"cmd":                  {"..."},

@@ -35,6 +35,9 @@ func TestReadmeCommands(t *testing.T) {
 
 	dir := t.TempDir()
 	writeReadmeFiles(t, dir)
+	if err := os.CopyFS(filepath.Join(dir, "deploy", "rules"), os.DirFS(filepath.Join(root, "deploy", "rules"))); err != nil {
+		t.Fatal(err)
+	}
 	for _, block := range blocks[1:] {
 		for _, line := range block {
 			if strings.HasPrefix(line, "go build -o bin/sennit ") {

@@ -12,7 +12,9 @@ import (
 
 	"github.com/sennit-io/sennit/cmd/internal/render"
 	"github.com/sennit-io/sennit/cmd/internal/wire"
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/ingest/replay"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/redact"
 )
 
@@ -29,6 +31,8 @@ func newReplay() *cobra.Command {
 		o          wire.Options
 		width      int
 		cpuProfile string
+		rulesDir   string
+		exitOn     string
 	)
 	cmd := &cobra.Command{
 		Use:     "replay PATH...",
@@ -79,6 +83,17 @@ missing file.`,
 			if o.Shards < 0 || o.Replay.SortMemory < 0 || width < 0 {
 				return usagef("--shards, --sort-memory and --width must not be negative")
 			}
+			switch {
+			case rulesDir == "" && (o.AlertsFile != "" || exitOn != ""):
+				return usagef("--alerts and --exit-on need --rules DIR")
+			case exitOn != "" && detect.Rank(alert.Severity(exitOn)) < 0:
+				return usagef("--exit-on %q: must be one of %s", exitOn, detect.SeverityNames())
+			case rulesDir != "":
+				if o.Rules, err = detect.Load(os.DirFS(rulesDir)); err != nil {
+					return &usageError{err}
+				}
+				o.ExitOn = alert.Severity(exitOn)
+			}
 			stopProfile, err := profileCPU(cpuProfile)
 			if err != nil {
 				return err
@@ -112,7 +127,11 @@ missing file.`,
 	results := newFlagGroup("More results")
 	results.set.StringVar(&o.StatsFile, "stats", "", "write the counters to `FILE` as JSON")
 	results.set.StringVar(&o.UnmatchedFile, "unmatched", "", "write the events that belong to no request, or to one of several, to `FILE`, one JSON object a line")
-	addFlags(cmd, reading, formatting, results)
+	judging := newFlagGroup("Judging")
+	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
+	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")
+	judging.set.StringVar(&exitOn, "exit-on", "", "exit with 1 if there is an alert of `SEVERITY` or worse: "+detect.SeverityNames())
+	addFlags(cmd, reading, formatting, judging, results)
 	cmd.Flags().StringVar(&cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
 	_ = cmd.Flags().MarkHidden("cpuprofile") // it exists, so there is no error
 	return cmd

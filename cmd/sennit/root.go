@@ -28,9 +28,10 @@ into one timeline per request, with the evidence for every join.`,
 	root.AddGroup(
 		&cobra.Group{ID: "events", Title: "Timelines from events:"},
 		&cobra.Group{ID: "live", Title: "Live:"},
+		&cobra.Group{ID: "rules", Title: "What to be told of:"},
 		&cobra.Group{ID: "accuracy", Title: "How right they are:"},
 	)
-	root.AddCommand(newReplay(), newUp(), newNode(), newProcessor(), newGet(), newExplain(), newSimulate(), newScore(), newLink(), newVersion())
+	root.AddCommand(newReplay(), newUp(), newNode(), newProcessor(), newGet(), newExplain(), newRules(), newSimulate(), newScore(), newLink(), newVersion())
 	return root
 }
 

@@ -25,6 +25,7 @@ type serviceFlags struct {
 	intake    live.IntakeOptions
 	pipeline  live.PipelineOptions
 	tokenFile string
+	rulesDir  string
 	logs      *choice
 }
 
@@ -71,6 +72,7 @@ func (f *serviceFlags) working(engine bool) flagGroup {
 	if engine {
 		w := &f.pipeline.Window
 		g.set.DurationVar(&w.Lateness, "lateness", w.Lateness, "how late events may come in and still be in the first revision; Tetragon may hold events for 30s")
+		g.set.StringVar(&f.rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`; alerts are logged, and listed in their timelines")
 		g.set.IntVar(&f.pipeline.Shards, "shards", 0, "work on `N` shards, 0 for one a core")
 	}
 	g.set.Var(f.logs, "log", "write logs as text or json")
@@ -104,6 +106,12 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		}
 		if f.intake.OTLP.Token = strings.TrimSpace(string(b)); f.intake.OTLP.Token == "" {
 			return usagef("%s is empty, it must hold the token that senders show", f.tokenFile)
+		}
+	}
+	if f.rulesDir != "" {
+		var err error
+		if f.pipeline.Rules, err = loadRules(f.rulesDir); err != nil {
+			return err
 		}
 	}
 	if f.pipeline.Out == "" {

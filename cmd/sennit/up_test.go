@@ -256,7 +256,15 @@ func waitFor(t *testing.T, path string, requests int) {
 func TestUpFollows(t *testing.T) {
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "spans.jsonl")
-	follow := []string{"--follow", filepath.Join(dir, "*.jsonl")}
+	rules := filepath.Join(dir, "rules")
+	err := os.Mkdir(rules, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(rules, "r.yaml"), []byte("rules: [{id: ran, title: a tool ran, severity: low, why: to see it, step: step.layer == 'tool'}]"), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := []string{"--follow", filepath.Join(dir, "*.jsonl"), "--rules", rules}
 	s := startUp(t, data, follow...)
 	sent := 0
 	write := func(n int) {
@@ -306,10 +314,21 @@ func TestUpFollows(t *testing.T) {
 	if err != nil || !bytes.Contains(metrics, []byte(`sennit_records_total{source="unknown",what="bad"} 1`)) {
 		t.Errorf("the bad line is not counted: %v\n%s", err, metrics)
 	}
+	if !bytes.Contains(metrics, []byte(`sennit_alerts_total{rule="ran",severity="low"}`)) {
+		t.Errorf("no alert is counted\n%s", metrics)
+	}
 	s.kill(t)
+	if !strings.Contains(s.log.String(), "level=WARN msg=alert rule=ran") {
+		t.Errorf("no alert is logged\n%s", s.log)
+	}
 	lines, last := readTimelines(t, out)
 	if len(last) != sent {
 		t.Errorf("%d timelines of %d requests", len(last), sent)
+	}
+	for id, tl := range last {
+		if len(tl.Alerts) != 1 || tl.Alerts[0].RuleID != "ran" {
+			t.Errorf("timeline %s has alerts %+v", id, tl.Alerts)
+		}
 	}
 	slices.Sort(lines)
 	if twice := len(lines) - len(slices.Compact(lines)); twice > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -24,13 +25,14 @@ type Metrics struct {
 	envelopes map[string]uint64
 	drops     map[string]uint64
 	records   [event.Sources]ingest.Tally
-	lost      uint64 // records of the kernel
+	lost      uint64               // records of the kernel
+	alerts    map[[2]string]uint64 // by rule and severity
 	commits   prometheus.Histogram
 }
 
 // NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{envelopes: map[string]uint64{}, drops: map[string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+	m := &Metrics{envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sennit_commit_seconds", Help: "Time to make a turn durable.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	})}
 	r.MustRegister(m)
@@ -67,6 +69,12 @@ func (m *Metrics) sockets(t ingest.Tally, lost uint64) {
 	m.lost += lost
 }
 
+func (m *Metrics) alert(a *alert.Alert) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.alerts[[2]string{a.RuleID, string(a.Severity)}]++
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -83,6 +91,7 @@ var (
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
 	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
+	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
@@ -91,7 +100,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -139,6 +148,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	count(descLost, m.lost, event.SourceSocket.String())
+	for of, n := range m.alerts {
+		count(descAlerts, n, of[0], of[1])
+	}
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/window"
 )
 
@@ -16,6 +17,7 @@ type PipelineOptions struct {
 	Shards int // 0 for one a core
 	Window window.Config
 	Out    string // file of the timelines
+	Rules  *detect.Set
 }
 
 // pipeline is a processor and its sink.
@@ -25,7 +27,7 @@ type pipeline struct {
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Log: s.Log})
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Log: s.Log})
 	if err != nil {
 		return nil, err
 	}

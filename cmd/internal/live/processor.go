@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
@@ -39,7 +40,8 @@ type Options struct {
 	Dir    string // of the state
 	Shards int    // 0 for one a core
 	Window window.Config
-	Clock  Clock // nil for StreamClock
+	Rules  *detect.Set // nil for none
+	Clock  Clock       // nil for StreamClock
 	Log    *slog.Logger
 }
 
@@ -68,6 +70,7 @@ type Processor struct {
 	decided []*timeline.Timeline
 	muted   bool // results of recovery were delivered before
 	waiting bool // the outbox has rows
+	told    recentIDs
 	synced  time.Time
 }
 
@@ -119,8 +122,25 @@ func (p *Processor) recover() error {
 
 // Timeline takes what the engine decides.
 func (p *Processor) Timeline(t *timeline.Timeline) {
-	if !p.muted {
-		p.decided = append(p.decided, t)
+	if p.muted {
+		return
+	}
+	p.judge(t)
+	p.decided = append(p.decided, t)
+}
+
+// judge adds the alerts of a revision to it, and logs those that are new.
+func (p *Processor) judge(t *timeline.Timeline) {
+	found, err := p.opts.Rules.Judge(t)
+	if err != nil {
+		p.opts.Log.Error("a rule could not be judged", "error", err)
+	}
+	t.Alerts = append(t.Alerts, detect.Refs(found)...)
+	for i := range found {
+		if a := &found[i]; !p.told.add(a.ID) {
+			p.metrics.alert(a)
+			p.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
+		}
 	}
 }
 

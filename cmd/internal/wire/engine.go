@@ -20,7 +20,10 @@ func newEngine(shards int, inOrder bool, out *output) *shard.Engine {
 }
 
 // Timeline takes one revision of a timeline.
-func (out *output) Timeline(t *timeline.Timeline) { out.results.timeline(t) }
+func (out *output) Timeline(t *timeline.Timeline) {
+	out.alerts.judge(t)
+	out.results.timeline(t)
+}
 
 // Unmatched takes an event that is in no timeline. What came too late or was
 // dropped at a limit is counted, and not written: nobody looked for its request.

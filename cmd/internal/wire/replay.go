@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/sennit-io/sennit/cmd/internal/render"
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/ingest/replay"
 	"github.com/sennit-io/sennit/ingest/replay/extsort"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -36,6 +38,11 @@ type Options struct {
 	Hint string
 	// StatsFile and UnmatchedFile are written when they are named.
 	StatsFile, UnmatchedFile string
+	// Rules judge the timelines; AlertsFile takes the alerts when it is named, and
+	// one of the severity ExitOn, or a worse one, is an error.
+	Rules      *detect.Set
+	AlertsFile string
+	ExitOn     alert.Severity
 	// Strict makes an error of records and files that could not be read.
 	Strict bool
 	// Messages takes the summary and warnings, and the meter if Meter is set.
@@ -63,11 +70,17 @@ func Replay(ctx context.Context, o Options) error {
 		return err
 	}
 	defer unmatchedFile.Close()
+	alertsFile, err := create(o.AlertsFile)
+	if err != nil {
+		return err
+	}
+	defer alertsFile.Close()
 
 	sort := extsort.Options{Memory: resultMemory, TempDir: o.Replay.TempDir}
 	out := &output{
 		results:   newResults(ctx, o.Form, o.Draw, sort),
 		unmatched: newUnmatched(ctx, o.UnmatchedFile != "", sort),
+		alerts:    newAlerts(o.Rules),
 	}
 	defer out.close()
 	eng := newEngine(o.Shards, o.Replay.Order == replay.OrderEvent, out)
@@ -97,6 +110,7 @@ func Replay(ctx context.Context, o Options) error {
 		cpu, rss := usage()
 		stats.ElapsedS, stats.CPUS, stats.MaxRSSBytes = time.Since(began).Seconds(), cpu.Seconds(), rss
 		writeSummary(o.Messages, stats, &read)
+		out.alerts.summary(o.Messages)
 	}
 	if o.Form == Text { // so that the waterfall is the last thing on the screen
 		summary()
@@ -108,6 +122,9 @@ func Replay(ctx context.Context, o Options) error {
 	if o.Form != Text {
 		summary()
 	}
+	if o.AlertsFile != "" {
+		err = errFirst(err, out.alerts.write(alertsFile))
+	}
 	if o.StatsFile != "" {
 		err = errFirst(err, stats.Write(statsFile), statsFile.Close())
 	}
@@ -118,6 +135,8 @@ func Replay(ctx context.Context, o Options) error {
 		return readErr
 	case o.Strict && !clean(stats, &read):
 		return ErrStrict
+	case o.ExitOn != "":
+		return out.alerts.exitOn(o.ExitOn)
 	}
 	return nil
 }
@@ -150,6 +169,7 @@ func create(name string) (*os.File, error) {
 type output struct {
 	results   *results
 	unmatched *unmatched
+	alerts    *alerts // nil without rules
 }
 
 func (out *output) write(o *Options, stats *Stats, unmatchedFile *os.File) (err error) {

@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/sennit-io/sennit/correlate/detect"
+	"github.com/sennit-io/sennit/schemas/alert"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+// ErrAlerts is what Options.ExitOn makes of alerts that are severe enough.
+var ErrAlerts = errors.New("--exit-on")
+
+// alerts judges timelines as they come; those of the last revision count.
+type alerts struct {
+	rules *detect.Set
+	last  map[string][]alert.Alert
+	err   error // the first, of a rule that could not be judged
+	fails int
+}
+
+func newAlerts(rules *detect.Set) *alerts {
+	if rules == nil {
+		return nil
+	}
+	return &alerts{rules: rules, last: map[string][]alert.Alert{}}
+}
+
+// judge adds the alerts of a revision to it.
+func (a *alerts) judge(t *timeline.Timeline) {
+	if a == nil {
+		return
+	}
+	found, err := a.rules.Judge(t)
+	if err != nil {
+		a.fails++
+		a.err = cmp.Or(a.err, err)
+	}
+	t.Alerts = append(t.Alerts, detect.Refs(found)...)
+	if delete(a.last, t.ID); len(found) > 0 {
+		a.last[t.ID] = found
+	}
+}
+
+// all returns the alerts by time, then id.
+func (a *alerts) all() []alert.Alert {
+	if a == nil {
+		return nil
+	}
+	var list []alert.Alert
+	for _, l := range a.last {
+		list = append(list, l...)
+	}
+	slices.SortFunc(list, func(x, y alert.Alert) int { return cmp.Or(cmp.Compare(x.Time, y.Time), cmp.Compare(x.ID, y.ID)) })
+	return list
+}
+
+// write writes the alerts, one JSON object a line.
+func (a *alerts) write(f *os.File) error {
+	w := bufio.NewWriter(f)
+	for _, one := range a.all() {
+		if _, err := w.Write(append(one.AppendJSON(nil), '\n')); err != nil {
+			return fmt.Errorf("write alerts: %w", err)
+		}
+	}
+	return errFirst(w.Flush(), f.Close())
+}
+
+// summary says how many alerts there are, by rule, the worst first.
+func (a *alerts) summary(w io.Writer) {
+	if a == nil {
+		return
+	}
+	type count struct {
+		rule     string
+		severity alert.Severity
+		n        int
+	}
+	var counts []count
+	for _, one := range a.all() {
+		i := slices.IndexFunc(counts, func(c count) bool { return c.rule == one.RuleID })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, count{rule: one.RuleID, severity: one.Severity})
+		}
+		counts[i].n++
+	}
+	slices.SortFunc(counts, func(x, y count) int {
+		return cmp.Or(cmp.Compare(detect.Rank(y.severity), detect.Rank(x.severity)), strings.Compare(x.rule, y.rule))
+	})
+	parts := []string{"none"}
+	if len(counts) > 0 {
+		parts = parts[:0]
+	}
+	for _, c := range counts {
+		parts = append(parts, fmt.Sprintf("%s %s %d", c.severity, c.rule, c.n))
+	}
+	fmt.Fprintf(w, "alerts      %s\n", strings.Join(parts, "  "))
+	if a.err != nil {
+		fmt.Fprintf(w, "warning     %d timelines could not be judged by every rule: %v\n", a.fails, a.err)
+	}
+}
+
+// exitOn returns ErrAlerts if there is an alert of a severity, or a worse one.
+func (a *alerts) exitOn(least alert.Severity) error {
+	n := 0
+	for _, one := range a.all() {
+		if detect.Rank(one.Severity) >= detect.Rank(least) {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w %s: there are %d such alerts", ErrAlerts, least, n)
+}

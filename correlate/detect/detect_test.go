@@ -1,0 +1,190 @@
+package detect_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sennit-io/sennit/correlate/detect"
+	"github.com/sennit-io/sennit/schemas/alert"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
+
+func load(t testing.TB, text string) *detect.Set {
+	t.Helper()
+	s, err := detect.Load(fstest.MapFS{"r.yaml": {Data: []byte(text)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func rule(kind, condition string) string {
+	if strings.HasPrefix(condition, "'") {
+		condition = fmt.Sprintf("%q", condition)
+	}
+	return "lists:\n  bad: [evil.example]\nrules:\n- id: r\n  title: t\n  severity: high\n  why: w\n  " + kind + ": " + condition + "\n"
+}
+
+// sample is a request: a tool that runs curl, which is inferred and speaks to
+// evil.example.
+func sample() *timeline.Timeline {
+	exact := timeline.Join{Method: timeline.TraceContext, Exact: true, Confidence: 1}
+	at := func(ms int) event.Time { return event.Time(1_700_000_000_000_000_000 + ms*1_000_000) }
+	return &timeline.Timeline{
+		ID: "tl", Revision: 3, Start: at(0), End: at(100), Tokens: timeline.Tokens{Input: 7},
+		Request:      timeline.Request{Method: "POST", Path: "/run", Status: 200},
+		Completeness: timeline.Completeness{Gaps: []timeline.Gap{{Source: "hubble"}, {Source: "hubble"}}},
+		Steps: []timeline.Step{
+			{ID: "a", Layer: timeline.LayerServer, Name: "POST /run", Start: at(0), End: at(100), Status: timeline.OK, SpanID: "1", EventIDs: []string{"ea"}, Join: exact},
+			{ID: "b", ParentID: "a", Layer: timeline.LayerTool, Name: "execute_tool shell", Start: at(10), End: at(90), Status: timeline.OK, SpanID: "2", EventIDs: []string{"eb"}, Join: exact},
+			{
+				ID: "c", ParentID: "b", Layer: timeline.LayerProcess, Name: "/usr/bin/curl", Start: at(20), End: at(80), Status: timeline.OK, Source: "tetragon", EventIDs: []string{"ec", "ec2"},
+				Join: timeline.Join{Method: timeline.ToolWindow, Confidence: 0.97},
+			},
+			{
+				ID: "d", ParentID: "c", Layer: timeline.LayerHTTP, Name: "GET /x", Start: at(30), End: at(70), Status: timeline.Unclaimed, Source: "socket", EventIDs: []string{"ed"}, Join: exact,
+				Attributes: timeline.Attributes{{Key: "server.address", Str: "evil.example"}, {Key: "server.port", Num: 443, IsNum: true}},
+			},
+		},
+	}
+}
+
+func TestConditions(t *testing.T) {
+	f := func(kind, condition string, want ...string) {
+		t.Helper()
+		found, err := load(t, rule(kind, condition)).Judge(sample())
+		if err != nil {
+			t.Errorf("%s: %v", condition, err)
+		}
+		var steps []string
+		if len(found) > 0 {
+			steps = found[0].StepIDs
+		}
+		if d := cmp.Diff(want, steps); d != "" {
+			t.Errorf("%s (-want +got)\n%s", condition, d)
+		}
+	}
+	f("step", `step.layer == 'process'`, "c")
+	f("step", `step.host in bad && step.attr('server.port') == '443' && step.attr('none') == ''`, "d")
+	f("step", `step.tool == 'execute_tool shell' && step.observed`, "c", "d")
+	f("step", `'tool' in step.within && !step.claimed && step.process.startsWith('/usr')`, "d")
+	f("step", `step.duration > duration('75ms')`, "a", "b")
+	f("step", `step.name.matches('^/nothing')`)
+	f("request", `request.input_tokens == 7 && request.path == '/run' && request.tool_calls == 1`, "a")
+	f("request", `request.steps.exists(s, s.layer == 'process' && s.confidence < 0.98)`, "a")
+	f("request", `request.duration < duration('1ms')`)
+	f("sequence", `["step.layer == 'process'", "step.layer == 'http'"]`, "c", "d")
+	f("sequence", `["step.layer == 'http'", "step.layer == 'process'"]`)
+}
+
+// An alert says on which steps it rests, how sure these are, and what it could not
+// see through; its id stays when the timeline is revised.
+func TestAlert(t *testing.T) {
+	s := load(t, rule("step", "step.layer in ['process', 'http']"))
+	found, err := s.Judge(sample())
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	a := found[0]
+	want := alert.Alert{
+		ID: a.ID, RuleID: "r", Severity: alert.High, Title: "t", State: alert.Open, Revision: 3, Time: sample().Steps[2].Start, TimelineID: "tl",
+		StepIDs: []string{"c", "d"}, EventIDs: []string{"ec", "ec2", "ed"}, Confidence: 0.97, Gaps: []string{"hubble"}, Tags: []string{},
+	}
+	if d := cmp.Diff(want, a); d != "" {
+		t.Error(d)
+	}
+	later := sample()
+	later.Revision = 4
+	later.Steps = append(later.Steps, timeline.Step{ID: "z", Layer: timeline.LayerHTTP, Start: later.End, EventIDs: []string{"ez"}, Join: timeline.Join{Exact: true, Confidence: 1}})
+	again, err := s.Judge(later)
+	if err != nil || len(again) != 1 || again[0].ID != a.ID || len(again[0].StepIDs) != 3 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	gone := detect.Withdrawn(found, nil, 5)
+	if len(gone) != 1 || gone[0].State != alert.Withdrawn || gone[0].Revision != 5 || len(detect.Withdrawn(found, again, 5)) != 0 {
+		t.Errorf("withdrawn: %+v", gone)
+	}
+}
+
+func TestErrorsSayWhere(t *testing.T) {
+	f := func(text string, want ...string) {
+		t.Helper()
+		_, err := detect.Load(fstest.MapFS{"r.yaml": {Data: []byte(text)}})
+		for _, w := range want {
+			if err == nil || !strings.Contains(err.Error(), w) {
+				t.Errorf("%q:\n%v\nwant %q", text, err, w)
+			}
+		}
+	}
+	f(rule("step", "step.layr == 'x'"), "r.yaml:8:13: rule r: undefined field 'layr'")
+	f(rule("step", "step.layer"), "r.yaml:8:9: rule r: it gives a string, want true or false")
+	f(rule("step", "|\n    step.layer == 'x' &&\n    step.pid == 'y'"), "r.yaml:10:")
+	f(rule("when", "true"), "r.yaml:8:", "when")
+	f(strings.Replace(rule("step", "true"), "severity: high", "severity: awful", 1), "r.yaml:6:13: rule r: severity \"awful\", want one of info, low, medium, high, critical")
+	f(strings.Replace(rule("step", "true"), "id: r", "id: R-1", 1), `r.yaml:4:7: id "R-1"`)
+	f(rule("step", "true")+"- id: r\n  title: t\n  severity: low\n  why: w\n  step: 'true'\n", "rule r is in r.yaml too")
+	f(rule("step", "true")+"  request: 'true'\n", "needs one of step, request and sequence")
+	f(rule("step", "'"+strings.Repeat("x", 5000)+"' == step.name"), "at most 4096")
+	f("rules: [", "r.yaml:1:")
+	f("lists: {step: [a]}\n", `list "step"`)
+	if _, err := detect.Load(fstest.MapFS{}); err == nil {
+		t.Error("no files are no rules, and no error")
+	}
+}
+
+// What costs too much is stopped, and the other rules are judged.
+func TestCost(t *testing.T) {
+	s := load(t, rule("request", "request.steps.all(a, request.steps.all(b, request.steps.all(c, request.steps.all(d, a.name != 'x'))))")+
+		"- id: other\n  title: t\n  severity: low\n  why: w\n  request: 'true'\n")
+	tl := sample()
+	for i := range 300 {
+		tl.Steps = append(tl.Steps, timeline.Step{ID: fmt.Sprint("s", i), Name: "y", Start: tl.End})
+	}
+	found, err := s.Judge(tl)
+	if err == nil || !strings.Contains(err.Error(), "judge rule r on tl") || len(found) != 1 || found[0].RuleID != "other" {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// The starter rules compile, and judge a timeline of the largest size in time.
+func TestStarterRules(t *testing.T) {
+	s, err := detect.Load(os.DirFS("../../deploy/rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Rules) < 12 {
+		t.Errorf("%d rules", len(s.Rules))
+	}
+	for _, r := range s.Rules {
+		if len(r.Tags) == 0 || len(r.Why) < 20 {
+			t.Errorf("rule %s has no tags, or says not why", r.ID)
+		}
+	}
+	tl := sample()
+	for i := range 2000 {
+		tl.Steps = append(tl.Steps, timeline.Step{ID: fmt.Sprint("s", i), ParentID: "c", Layer: timeline.LayerFile, Name: "openat /data/x", Start: tl.End, EventIDs: []string{"e"}})
+	}
+	if _, err := s.Judge(tl); err != nil {
+		t.Error(err)
+	}
+}
+
+func BenchmarkJudge(b *testing.B) {
+	s, err := detect.Load(os.DirFS("../../deploy/rules"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	tl := sample()
+	for b.Loop() {
+		if _, err := s.Judge(tl); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(tl.Steps)), "ns/step")
+}
