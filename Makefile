@@ -41,6 +41,10 @@ generated: ## Fail if a generated file is not what its source gives
 bench: ## Run the benchmarks (BENCH=regexp)
 	$(GO) test -p 1 -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),1s) ./...
 
+.PHONY: bench-shim
+bench-shim: ## Measure what watching costs: CPU of an HTTP exchange without and with the shim (root)
+	$(GO) test -run '^$$' -bench Shim -benchtime 1x -count 5 ./ingest/socket
+
 .PHONY: fuzz
 fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)

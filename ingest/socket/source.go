@@ -97,8 +97,9 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 
 // drain reads until the ring is empty or it has read for a while.
 func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
-	for until := time.Now().Add(readWait); ; {
-		s.shim.SetDeadline(until)
+	until := time.Now().Add(readWait)
+	s.shim.SetDeadline(until)
+	for {
 		r, err := s.shim.Read()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -1,0 +1,130 @@
+package socket
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// BenchmarkShim compares the CPU time (user and system, of the whole process:
+// client, server and reader) of one HTTP exchange over loopback without and with
+// the shim, in interleaved rounds. Both ends are watched, so what is added counts
+// twice: added-us/end is half of it. Medians of the rounds.
+func BenchmarkShim(b *testing.B) {
+	const rounds, requests = 12, 10000
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	defer server.Close()
+	client := server.Client()
+	serve := func() float64 {
+		before := cpu(b)
+		for range requests {
+			r, err := client.Get(server.URL + "/bench")
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+		}
+		return float64((cpu(b) - before).Nanoseconds()) / 1e3 / requests
+	}
+	for b.Loop() {
+		var off, on, added []float64
+		var lost, events uint64
+		serve() // warm
+		for range rounds {
+			o := serve()
+			shim, err := bpf.Open()
+			if err != nil {
+				b.Skipf("SKIPPED: the cost of the shim: %v", err)
+			}
+			s := NewSource(shim)
+			ctx, stop := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			var line []byte
+			go func() {
+				done <- s.Run(ctx, func(_ context.Context, batch *event.Batch) error {
+					for i := range batch.Events { // as a recording or a bus would
+						line = batch.Events[i].AppendWire(line[:0])
+					}
+					return nil
+				})
+			}()
+			time.Sleep(50 * time.Millisecond)
+			w := serve()
+			stop()
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+			shim.Close()
+			off, on, added = append(off, o), append(on, w), append(added, (w-o)/2)
+			lost, events = lost+s.Lost, events+s.Events
+		}
+		b.ReportMetric(median(off), "off-us/exchange")
+		b.ReportMetric(median(on), "on-us/exchange")
+		b.ReportMetric(median(added), "added-us/end")
+		b.ReportMetric(float64(lost), "lost")
+		b.ReportMetric(float64(events)/rounds, "events/round")
+	}
+}
+
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// BenchmarkDecode is the reader's share: one exchange of a kept-alive connection,
+// from the records of its two heads.
+func BenchmarkDecode(b *testing.B) {
+	w := newWire(bpf.RoleServer)
+	request := []byte("GET /bench HTTP/1.1\r\nHost: 127.0.0.1:40000\r\nUser-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n\r\n")
+	response := []byte("HTTP/1.1 200 OK\r\nDate: Thu, 26 Nov 2026 23:02:00 GMT\r\nContent-Length: 5\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nhello")
+	ask := bpf.Record{Kind: bpf.KindRequest, Data: request, Head: &bpf.Head{Direction: bpf.In, Cookie: cookie, Length: uint32(len(request))}}
+	answer := bpf.Record{Kind: bpf.KindResponse, Data: response, Head: &bpf.Head{Direction: bpf.Out, Cookie: cookie, Length: uint32(len(response))}}
+	now, p := uint64(1), bpf.Progress{Known: [2]uint8{1, 1}}
+	exchange := func() {
+		now += 1000
+		ask.Head.Time, ask.Head.Before, ask.Head.Seq = now, p, p.Next[bpf.In]
+		w.d.Decode(&ask, &w.batch)
+		p.Next[bpf.In] += uint32(len(request))
+		p.Last[bpf.In] = now
+		answer.Head.Time, answer.Head.Before, answer.Head.Seq = now+1, p, p.Next[bpf.Out]
+		w.d.Decode(&answer, &w.batch)
+		p.Next[bpf.Out] += uint32(len(response))
+		p.Last[bpf.Out] = now + 1
+	}
+	exchange()
+	b.ReportAllocs()
+	events := 0
+	for b.Loop() {
+		exchange()
+		if len(w.batch.Events) >= 512 {
+			events += len(w.batch.Events)
+			w.batch.Reset()
+		}
+	}
+	if events += len(w.batch.Events); events < b.N {
+		b.Errorf("%d exchanges of %d", events, b.N)
+	}
+	if got := testing.AllocsPerRun(1000, func() {
+		exchange()
+		w.batch.Reset()
+	}); got != 0 {
+		b.Errorf("%v allocations an exchange, want none", got)
+	}
+}
