@@ -29,6 +29,16 @@ func (e *errCapabilities) Error() string {
 
 func (e *errCapabilities) Unwrap() error { return os.ErrPermission }
 
+// Capable returns nil if this process has the capabilities that Open needs, else
+// an os.ErrPermission that names those it lacks.
+func Capable() error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return fmt.Errorf("read the capabilities of this process: %w", err)
+	}
+	return capable(string(status))
+}
+
 // capable names what this process lacks. It is asked before anything is loaded:
 // without capabilities the kernel's answers are about something else.
 func capable(status string) error {

@@ -22,8 +22,15 @@ type Shim struct {
 	sweep    *link.Iter
 	ring     *ringbuf.Reader
 	sample   ringbuf.Record
-	missing  []string
+	hooks    []Hook
 	scratch  []byte
+}
+
+// Hook is one place in the kernel that was tried, and what is known through it.
+// Err says why it is not attached, nil if it is.
+type Hook struct {
+	Name, Gives string
+	Err         error
 }
 
 // Open loads the programs and attaches them to the whole machine: all network
@@ -31,11 +38,7 @@ type Shim struct {
 // refused is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
 // CAP_NET_ADMIN; without them its error is an os.ErrPermission that names them.
 func Open() (*Shim, error) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return nil, fmt.Errorf("read the capabilities of this process: %w", err)
-	}
-	if err := capable(string(status)); err != nil {
+	if err := Capable(); err != nil {
 		return nil, err
 	}
 	spec, err := loadShim()
@@ -53,7 +56,7 @@ func Open() (*Shim, error) {
 		var t *btf.Typedef
 		if kernel.TypeByName("btf_trace_"+tracepoint.name, &t) != nil {
 			delete(spec.Programs, tracepoint.program)
-			s.miss("owner of accepted sockets", fmt.Errorf("this kernel has no tracepoint %s", tracepoint.name))
+			s.tried(tracepoint.program, fmt.Errorf("this kernel has no tracepoint %s", tracepoint.name))
 		}
 	}
 	if s.programs, err = ebpf.NewCollection(spec); err != nil {
@@ -71,57 +74,63 @@ func (s *Shim) attach() (err error) {
 	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
 	}
-	for _, hook := range []struct{ program, what string }{
-		{"socket_send", "owner of accepted sockets"},
-		{"socket_receive", "owner of accepted sockets"},
-		{"process_exec", "processes"},
-		{"process_exit", "ends of processes"},
-		{"socket_state", ""},
-	} {
-		p := s.programs.Programs[hook.program]
+	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit"} {
+		p := s.programs.Programs[program]
 		if p == nil {
 			continue
 		}
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		switch {
-		case err == nil:
-			s.links = append(s.links, l)
-		case hook.what == "":
+		s.keep(program, l, err)
+		if err != nil && program == "socket_state" {
 			return refused("attach to the states of sockets", err)
-		default:
-			s.miss(hook.what, refused("attach "+hook.program, err))
 		}
 	}
-	if err := s.attachPackets(); err != nil {
-		s.miss("heads of requests, exchanges", err)
+	root, err := CgroupRoot()
+	for _, packet := range []struct {
+		program string
+		at      ebpf.AttachType
+	}{{"packet_out", ebpf.AttachCGroupInetEgress}, {"packet_in", ebpf.AttachCGroupInetIngress}} {
+		if err != nil {
+			s.tried(packet.program, err)
+			continue
+		}
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
+		s.keep(packet.program, l, err)
 	}
-	if s.sweep, err = link.AttachIter(link.IterOptions{
-		Program: s.programs.Programs["socket_sweep"], Map: s.programs.Maps["conns"],
-	}); err != nil {
-		s.miss("ends of the last exchanges", refused("attach the sweep over sockets", err))
-	}
+	s.sweep, err = link.AttachIter(link.IterOptions{Program: s.programs.Programs["socket_sweep"], Map: s.programs.Maps["conns"]})
+	s.tried("socket_sweep", err)
 	return nil
 }
 
-func (s *Shim) attachPackets() error {
-	root, err := cgroupRoot()
-	if err != nil {
-		return err
-	}
-	for program, at := range map[string]ebpf.AttachType{
-		"packet_out": ebpf.AttachCGroupInetEgress, "packet_in": ebpf.AttachCGroupInetIngress,
-	} {
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: at, Program: s.programs.Programs[program]})
-		if err != nil {
-			return refused("attach "+program+" to "+root, err)
-		}
+// hooks says of each program where it sits and what it gives.
+var hooks = map[string]Hook{
+	"socket_state":   {Name: "tp_btf/inet_sock_set_state", Gives: "sockets"},
+	"socket_send":    {Name: "tp_btf/sock_send_length", Gives: "owners of accepted sockets"},
+	"socket_receive": {Name: "tp_btf/sock_recv_length", Gives: "owners of accepted sockets"},
+	"process_exec":   {Name: "tp_btf/sched_process_exec", Gives: "processes"},
+	"process_exit":   {Name: "tp_btf/sched_process_exit", Gives: "ends of processes"},
+	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
+	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
+	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
+}
+
+func (s *Shim) keep(program string, l link.Link, err error) {
+	if err == nil {
 		s.links = append(s.links, l)
 	}
-	return nil
+	s.tried(program, err)
 }
 
-// cgroupRoot finds where cgroup2 is mounted, alone or beside version 1.
-func cgroupRoot() (string, error) {
+func (s *Shim) tried(program string, err error) {
+	h := hooks[program]
+	if err != nil {
+		h.Err = refused("attach", err)
+	}
+	s.hooks = append(s.hooks, h)
+}
+
+// CgroupRoot finds where cgroup2 is mounted, alone or beside version 1.
+func CgroupRoot() (string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return "", fmt.Errorf("find cgroup2: %w", err)
@@ -136,12 +145,18 @@ func cgroupRoot() (string, error) {
 	return "", errors.New("find cgroup2: its root is not mounted here (mount -t cgroup2 none /sys/fs/cgroup/unified)")
 }
 
-func (s *Shim) miss(what string, why error) {
-	s.missing = append(s.missing, what+": "+why.Error())
-}
+// Hooks are the places that were tried, in the order of trying.
+func (s *Shim) Hooks() []Hook { return s.hooks }
 
 // Missing says what is not observed, and why, one line each.
-func (s *Shim) Missing() []string { return s.missing }
+func (s *Shim) Missing() (lines []string) {
+	for _, h := range s.hooks {
+		if h.Err != nil {
+			lines = append(lines, fmt.Sprintf("%s (%s): %v", h.Gives, h.Name, h.Err))
+		}
+	}
+	return lines
+}
 
 // Read returns the next record. Without one before the deadline the error is
 // os.ErrDeadlineExceeded, and after Close it is os.ErrClosed; any other is about
@@ -159,7 +174,7 @@ func (s *Shim) SetDeadline(t time.Time) { s.ring.SetDeadline(t) }
 // Sweep asks for a KindQuiet record of every HTTP connection that had data since
 // the last one and then none for 100 ms.
 func (s *Shim) Sweep() error {
-	if s.sweep == nil {
+	if s.sweep == nil { // refused
 		return nil
 	}
 	return s.iterate(s.sweep)
