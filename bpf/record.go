@@ -34,10 +34,11 @@ const (
 	KindExec     = Kind(shimKindKIND_EXEC)     // Process with its arguments
 	KindRunning  = Kind(shimKindKIND_RUNNING)  // Process: it was there before
 	KindExit     = Kind(shimKindKIND_EXIT)     // Process
+	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -89,7 +90,7 @@ func Parse(b []byte) (Record, error) {
 		if r.Socket.Role > RoleServer {
 			return Record{}, fmt.Errorf("read record of %s: role %d", r.Kind, r.Socket.Role)
 		}
-	case KindRequest, KindResponse, KindHello:
+	case KindRequest, KindResponse, KindHello, KindPlain:
 		size := int(unsafe.Sizeof(Head{}))
 		if len(b) < size {
 			return Record{}, errShort(b)

@@ -13,6 +13,7 @@ enum kind {
 	KIND_EXEC,
 	KIND_RUNNING, /* a process that was there before */
 	KIND_EXIT,
+	KIND_PLAIN, /* how far the plain text of a TLS connection got */
 	KINDS
 };
 
@@ -50,6 +51,7 @@ struct head_record {
 	__u32 kind;
 	__u8 role, direction;
 	__u16 captured; /* bytes of the packet that follow */
+	__u8 plain;     /* of the plain text of a TLS connection, not of packets */
 	__u64 time, cookie;
 	struct progress before; /* without this packet */
 	__u32 seq, length;      /* of the packet's data */

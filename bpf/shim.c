@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #include "head.h"
 #include "process.h"
+#include "tls.h"
 
 /* Some of the kernel's helpers are for programs that may be combined with it. */
 char __license[] SEC("license") = "Dual BSD/GPL";

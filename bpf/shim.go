@@ -37,7 +37,10 @@ type Hook struct {
 // namespaces, all cgroups. Without the hook of sockets it fails; what else is
 // refused is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
 // CAP_NET_ADMIN; without them its error is an os.ErrPermission that names them.
-func Open() (*Shim, error) {
+//
+// In tls are files of OpenSSL (libssl.so, or a program that has it inside): of
+// whoever uses them the heads within TLS are seen too.
+func Open(tls ...string) (*Shim, error) {
 	if err := Capable(); err != nil {
 		return nil, err
 	}
@@ -59,12 +62,25 @@ func Open() (*Shim, error) {
 			s.tried(tracepoint.program, fmt.Errorf("this kernel has no tracepoint %s", tracepoint.name))
 		}
 	}
+	if len(tls) == 0 {
+		for program := range opensslPrograms {
+			delete(spec.Programs, program)
+		}
+	} else if err := spec.Variables["inside_tls"].Set(true); err != nil {
+		return nil, fmt.Errorf("prepare the eBPF objects: %w", err)
+	}
 	if s.programs, err = ebpf.NewCollection(spec); err != nil {
 		return nil, refused("load the eBPF programs", err)
 	}
 	if err := s.attach(); err != nil {
 		s.Close()
 		return nil, err
+	}
+	for _, file := range tls {
+		if err := s.attachTLS(file); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }

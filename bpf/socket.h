@@ -110,6 +110,32 @@ int socket_state(__u64 *ctx)
 	return 0;
 }
 
+/* A call into OpenSSL that is under way on a thread (tls.h). */
+struct call {
+	__u64 ssl, buffer, size, time, cookie;
+	__u8 direction, role;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+/* Set before loading: only then does anybody call. */
+volatile const _Bool inside_tls;
+
+static __always_inline void within(struct conn *c)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	if (call) {
+		call->cookie = c->cookie;
+		call->role = c->role;
+	}
+}
+
 /* sock_send_length and sock_recv_length fire in the process that sends and
  * receives: the first one tells who accepted. */
 static __always_inline int used(struct sock *sk)
@@ -117,11 +143,16 @@ static __always_inline int used(struct sock *sk)
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (c && c->told)
+	if (c && c->told) {
+		if (inside_tls)
+			within(c);
 		return 0;
+	}
 	c = remember(sk);
 	if (!c)
 		return 0;
+	if (inside_tls)
+		within(c);
 	c->told = 1;
 	if (!c->established) { /* it is older than this program */
 		c->established = 1;

@@ -23,7 +23,7 @@ import (
 type watchFlags struct {
 	sockets               bool
 	record, node, cluster string
-	redactOff             []string
+	tls, redactOff        []string
 	duration              time.Duration
 }
 
@@ -31,6 +31,7 @@ type watchFlags struct {
 func (f *watchFlags) watching() flagGroup {
 	g := newFlagGroup("Watching")
 	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP/1 exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
+	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP/1 heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, or a program that has it inside; may be given several times")
 	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it (default: the host's name)")
 	g.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
 	return g
@@ -64,8 +65,8 @@ func (f *watchFlags) into(in *live.IntakeOptions) error {
 	switch {
 	case f.record == "" && (f.duration != 0 || len(f.redactOff) > 0):
 		return usagef("--for and --redact-off are of --record")
-	case !f.sockets && (f.node != "" || f.cluster != ""):
-		return usagef("--node and --cluster are of --sockets and --record")
+	case !f.sockets && (f.node != "" || f.cluster != "" || len(f.tls) > 0):
+		return usagef("--tls, --node and --cluster are of --sockets (or --record)")
 	case !f.sockets:
 		return nil
 	}
@@ -73,7 +74,7 @@ func (f *watchFlags) into(in *live.IntakeOptions) error {
 	if err != nil {
 		return err
 	}
-	in.Sockets = d
+	in.Sockets, in.TLS = d, f.tls
 	in.OTLP.Node, in.OTLP.Cluster = d.Node, d.Cluster
 	return nil
 }
@@ -91,7 +92,7 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	shim, err := bpf.Open()
+	shim, err := bpf.Open(f.tls...)
 	if err != nil {
 		return err
 	}

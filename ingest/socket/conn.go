@@ -14,10 +14,14 @@ type conn struct {
 	process event.ProcessRef
 	// opaque connections carry no HTTP/1 that could be read: TLS, an upgrade, a
 	// tunnel. On pipelined ones responses cannot be told to their requests.
-	opaque, pipelined bool
-	own               bool // the observer's own, which is not told
-	ordinal           uint32
-	x                 exchange
+	opaque, upgraded, pipelined bool
+	own                         bool // the observer's own, which is not told
+	// plain says that the heads are those of the text within TLS, text how far it
+	// got: the sequence numbers count its bytes then.
+	plain   bool
+	text    bpf.Progress
+	ordinal uint32
+	x       exchange
 }
 
 // exchange is a request that is under way.

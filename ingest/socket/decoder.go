@@ -42,8 +42,13 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose:
 		d.socket(r.Kind, r.Socket, b)
 	case bpf.KindQuiet:
-		if c := d.conns[r.Socket.Cookie]; c != nil && c.x.whole(&r.Socket.Progress, 1-c.outgoing()) {
-			d.finish(r.Socket.Cookie, c, &r.Socket.Progress, b)
+		if c := d.conns[r.Socket.Cookie]; c != nil && !c.plain {
+			d.progress(r.Socket.Cookie, c, &r.Socket.Progress, b)
+		}
+	case bpf.KindPlain:
+		if c := d.conns[r.Head.Cookie]; c != nil && c.plain {
+			c.text = r.Head.Before
+			d.progress(r.Head.Cookie, c, &c.text, b)
 		}
 	case bpf.KindRequest:
 		d.request(r, b)

@@ -17,7 +17,7 @@ const (
 
 func (d *Decoder) request(r *bpf.Record, b *event.Batch) {
 	c := d.conn(r.Head.Cookie)
-	if c.opaque {
+	if c.unread(r.Head) {
 		return
 	}
 	if c.role == event.RoleUnknown {
@@ -66,13 +66,23 @@ func (d *Decoder) request(r *bpf.Record, b *event.Batch) {
 	}
 }
 
+// unread reports whether a head is not of the connection's HTTP. Once plain text
+// was seen within TLS, that is its HTTP.
+func (c *conn) unread(r *bpf.Head) bool {
+	if r.Plain != 0 && !c.own && !c.upgraded {
+		c.plain = true
+		return false
+	}
+	return c.opaque || c.plain
+}
+
 func (d *Decoder) text(b []byte, limit int) string {
 	return redact.Cut(d.strings.String(b), limit)
 }
 
 func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 	c := d.conns[r.Head.Cookie]
-	if c == nil || c.opaque || !c.x.active {
+	if c == nil || c.unread(r.Head) || !c.x.active {
 		return
 	}
 	x := &c.x
@@ -104,7 +114,7 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 		p.Last[in] = r.Head.Time
 		p.Next[in], p.Known[in] = r.Head.Seq+uint32(h.size), 1
 		d.finish(r.Head.Cookie, c, &p, b)
-		c.opaque = true
+		c.opaque, c.upgraded = true, true
 	}
 }
 
@@ -112,10 +122,19 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 func (d *Decoder) end(r *bpf.Socket, c *conn, b *event.Batch) {
 	switch {
 	case !c.x.active:
+	case c.x.answered && c.plain:
+		d.finish(r.Cookie, c, &c.text, b)
 	case c.x.answered:
 		d.finish(r.Cookie, c, &r.Progress, b)
 	default:
 		d.alone(r.Cookie, c, b)
+	}
+}
+
+// progress ends the exchange under way if its response is whole.
+func (d *Decoder) progress(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch) {
+	if c.x.whole(p, 1-c.outgoing()) {
+		d.finish(cookie, c, p, b)
 	}
 }
 

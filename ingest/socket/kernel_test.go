@@ -26,9 +26,9 @@ import (
 
 // openShim loads the programs into this kernel. A program that the verifier
 // rejects is a failure everywhere.
-func openShim(t *testing.T) *bpf.Shim {
+func openShim(t *testing.T, tls ...string) *bpf.Shim {
 	t.Helper()
-	s, err := bpf.Open()
+	s, err := bpf.Open(tls...)
 	var verifier *ebpf.VerifierError
 	if errors.Is(err, os.ErrPermission) && !errors.As(err, &verifier) {
 		t.Skipf("SKIPPED: the real kernel is not watched: %v", err)
@@ -49,9 +49,9 @@ type watched struct {
 	source *Source
 }
 
-func watch(t *testing.T, do func()) watched {
+func watch(t *testing.T, do func(), tls ...string) watched {
 	t.Helper()
-	s := NewSource(openShim(t))
+	s := NewSource(openShim(t, tls...))
 	s.Decoder.Node, s.Decoder.Redact.CommandLines = "n1", true
 	w := watched{source: s}
 	ctx, stop := context.WithCancel(t.Context())

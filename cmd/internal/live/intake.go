@@ -21,6 +21,7 @@ type IntakeOptions struct {
 	Follow []string // patterns of files to follow
 	// Sockets watches this machine through eBPF; nil for not.
 	Sockets *socket.Decoder
+	TLS     []string // files of OpenSSL to look into
 }
 
 // intake is the sources of a node.
@@ -48,7 +49,7 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 		}
 	}
 	if in.Sockets != nil {
-		if err := i.openSockets(in.Sockets); err != nil {
+		if err := i.openSockets(in.Sockets, in.TLS); err != nil {
 			r.Close()
 			return nil, err
 		}

@@ -13,8 +13,8 @@ import (
 
 // openSockets loads the shim. What the kernel refuses is logged; without sockets
 // at all it fails.
-func (i *intake) openSockets(d *socket.Decoder) error {
-	shim, err := bpf.Open()
+func (i *intake) openSockets(d *socket.Decoder, tls []string) error {
+	shim, err := bpf.Open(tls...)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Inside OpenSSL: heads before they are encrypted and after they are decrypted.
+ * Which socket a TLS connection is on is told by the send or receive that
+ * happens within the call, on the same thread. */
+#pragma once
+#include "head.h"
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs { unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di; };
+#define ARG1(ctx) ((ctx)->di)
+#define ARG2(ctx) ((ctx)->si)
+#define ARG3(ctx) ((ctx)->dx)
+#define ARG4(ctx) ((ctx)->cx)
+#define RESULT(ctx) ((ctx)->ax)
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs { unsigned long regs[31]; };
+#define ARG1(ctx) ((ctx)->regs[0])
+#define ARG2(ctx) ((ctx)->regs[1])
+#define ARG3(ctx) ((ctx)->regs[2])
+#define ARG4(ctx) ((ctx)->regs[3])
+#define RESULT(ctx) ((ctx)->regs[0])
+#endif
+
+struct session {
+	__u32 pid, : 32;
+	__u64 ssl;
+};
+
+/* The plain text of one TLS connection; next counts bytes. */
+struct plain {
+	__u64 cookie;
+	struct progress progress;
+	__u8 role, http;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct session);
+	__type(value, struct plain);
+} sessions SEC(".maps");
+
+static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call call = {
+		.ssl = ARG1(ctx), .buffer = ARG2(ctx), .size = size, .time = bpf_ktime_get_boot_ns(), .direction = direction,
+	};
+	bpf_map_update_elem(&calls, &thread, &call, 0);
+	return 0;
+}
+
+static __always_inline void copy_plain(struct call *call, struct head_record *h)
+{
+	struct { struct head_record head; __u8 data[1024]; } *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		drop(h->kind);
+		return;
+	}
+	r->head = *h;
+	__u32 n = clamp(h->length, 1024);
+	r->head.captured = n;
+	if (bpf_probe_read_user(r->data, n, (void *)call->buffer)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		drop(h->kind);
+		return;
+	}
+	bpf_ringbuf_submit(r, wake());
+}
+
+static __always_inline void text(struct call *call, __u32 length)
+{
+	struct session key = {.pid = bpf_get_current_pid_tgid() >> 32, .ssl = call->ssl};
+	struct plain *c = bpf_map_lookup_elem(&sessions, &key);
+	if (call->cookie && (!c || c->cookie != call->cookie)) {
+		struct plain fresh = {.cookie = call->cookie, .role = call->role};
+		bpf_map_update_elem(&sessions, &key, &fresh, 0);
+		c = bpf_map_lookup_elem(&sessions, &key);
+	}
+	if (!c)
+		return; /* nobody knows on which socket */
+
+	int d = call->direction & 1;
+	__u8 b[8] = {};
+	if (length >= 16)
+		bpf_probe_read_user(b, sizeof(b), (void *)call->buffer);
+	struct head_record h = {
+		.kind = looks_like(b), .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
+		.time = d == OUT ? call->time : bpf_ktime_get_boot_ns(), .before = c->progress,
+		.seq = c->progress.next[d], .length = length,
+	};
+	c->progress.last[d] = h.time;
+	c->progress.next[d] += length;
+	c->progress.known[OUT] = c->progress.known[IN] = 1;
+	if (h.kind == KIND_REQUEST || h.kind == KIND_RESPONSE) {
+		c->http = 1;
+		copy_plain(call, &h);
+	}
+	if (!c->http)
+		return;
+	__u8 t[8] = {};
+	if (length >= 7)
+		bpf_probe_read_user(t, 7, (void *)(call->buffer + length - 7));
+	else if (length == 5 && !bpf_probe_read_user(t + 2, 5, (void *)call->buffer))
+		t[0] = '\r', t[1] = '\n';
+	c->progress.ended[d] = t[0] == '\r' && t[1] == '\n' && t[2] == '0' && t[3] == '\r' && t[4] == '\n' && t[5] == '\r' &&
+			       t[6] == '\n';
+	h.kind = KIND_PLAIN;
+	h.before = c->progress;
+	struct head_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		drop(KIND_PLAIN);
+		return;
+	}
+	*r = h;
+	bpf_ringbuf_submit(r, wake());
+}
+
+/* The calls return how much they did, the _ex ones where they were told to. */
+static __always_inline int leave(struct pt_regs *ctx, int ex)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	if (!call)
+		return 0;
+	struct call copy = *call;
+	bpf_map_delete_elem(&calls, &thread);
+	__s32 result = RESULT(ctx);
+	__u64 n = result;
+	if (result <= 0)
+		return 0;
+	if (ex && bpf_probe_read_user(&n, sizeof(n), (void *)copy.size))
+		return 0;
+	if (n == 0 || n >> 31)
+		return 0;
+	text(&copy, n);
+	return 0;
+}
+
+SEC("uprobe")
+int ssl_write(struct pt_regs *ctx) { return enter(ctx, OUT, 0); }
+
+SEC("uprobe")
+int ssl_write_ex(struct pt_regs *ctx) { return enter(ctx, OUT, ARG4(ctx)); }
+
+SEC("uprobe")
+int ssl_read(struct pt_regs *ctx) { return enter(ctx, IN, 0); }
+
+SEC("uprobe")
+int ssl_read_ex(struct pt_regs *ctx) { return enter(ctx, IN, ARG4(ctx)); }
+
+SEC("uretprobe")
+int ssl_done(struct pt_regs *ctx) { return leave(ctx, 0); }
+
+SEC("uretprobe")
+int ssl_done_ex(struct pt_regs *ctx) { return leave(ctx, 1); }
+
+SEC("uprobe")
+int ssl_free(struct pt_regs *ctx)
+{
+	struct session key = {.pid = bpf_get_current_pid_tgid() >> 32, .ssl = ARG1(ctx)};
+	bpf_map_delete_elem(&sessions, &key);
+	return 0;
+}
