@@ -5,14 +5,19 @@ import (
 	"slices"
 )
 
-// maxOwners bounds the owners that one call is tried with; those that began
-// last stay.
-const maxOwners = 256
+// maxOwners bounds the owners that one call is tried with, maxPairs those of all
+// calls together; those that began last stay, and the others' share of the
+// confidence is nobody's.
+const (
+	maxOwners = 256
+	maxPairs  = 1 << 19
+)
 
 // candidates finds for every call the owners that were under way from its start
 // to its end.
 func (s *solver) candidates(l *Linker) {
 	s.active, s.found = s.active[:0], s.found[:0]
+	most := min(maxOwners, max(8, maxPairs/max(1, len(s.calls))))
 	next := 0
 	for i := range s.calls {
 		c := &s.calls[i]
@@ -37,8 +42,10 @@ func (s *solver) candidates(l *Linker) {
 			}
 		}
 		s.active = kept
-		if over := len(s.found) - from - maxOwners; over > 0 {
-			s.found = append(s.found[:from], s.found[from+over:]...)
+		c.kept = 1
+		if n := len(s.found) - from; n > most {
+			s.found = append(s.found[:from], s.found[from+n-most:]...)
+			c.kept = float64(most) / float64(n)
 		}
 	}
 	s.arrange()

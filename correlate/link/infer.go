@@ -14,6 +14,10 @@ func (s *solver) infer(comp int32, learn bool) {
 		s.lattice = append(s.lattice, lattice{})
 	}
 	ls := s.lattice[:len(members)]
+	if s.steps(members) > min(s.budget, maxComponent) {
+		s.giveUp(members)
+		return
+	}
 	for k, at := range members {
 		o := &s.owners[at]
 		for i := range o.pairs {
@@ -22,6 +26,9 @@ func (s *solver) infer(comp int32, learn bool) {
 		s.build(&ls[k], o)
 	}
 	if !s.joint.solve(s, ls) {
+		for k := range ls {
+			s.budget -= len(ls[k].steps)
+		}
 		s.propagate(ls)
 	}
 	for _, at := range members {
@@ -32,6 +39,39 @@ func (s *solver) infer(comp int32, learn bool) {
 	if learn {
 		for k := range ls {
 			s.learn(&ls[k])
+		}
+	}
+}
+
+// Bounds of what is inferred in an epoch, in steps of lattices, and at once. Where
+// so many requests are under way that more would be needed, times say next to
+// nothing: it is given up.
+const (
+	maxEpoch     = 8 << 20
+	maxComponent = 1 << 20
+	// hopeless is how many times as much an epoch is not even begun with.
+	hopeless = 2
+)
+
+// steps is how many steps the lattices of owners may have, at most.
+func (s *solver) steps(members []int32) (n int) {
+	for _, at := range members {
+		k := len(s.owners[at].pairs)
+		n += min(k*(k+1)/2, stepsAltogether+predecessors)
+	}
+	return n
+}
+
+// giveUp lets all owners of a call be as likely as nobody.
+func (s *solver) giveUp(members []int32) {
+	for _, at := range members {
+		pairs := s.owners[at].pairs
+		for i := range pairs {
+			p := &pairs[i]
+			p.p, p.looked = 1/float64(len(s.calls[p.call].pairs)+1), true
+			if p.known {
+				p.p = 1
+			}
 		}
 	}
 }

@@ -30,6 +30,7 @@ type call struct {
 	pairs  []int32
 	best   float64 // the weight of its best step in any lattice
 	likely int32   // the pair of the likeliest sharing out, -1 for none
+	kept   float64 // share of the owners that it is tried with
 }
 
 // pair is a call and an owner that could have made it.
@@ -60,6 +61,7 @@ type solver struct {
 	classes [][]classEdge // class → its edges
 	peers   int32
 	soft    bool // weights count with their square root
+	budget  int  // steps that may still be inferred
 	lattice []lattice
 	joint   joint
 	scratch
@@ -82,7 +84,13 @@ func (s *solver) solve(owners []Owner, calls []Call, from, until event.Time, l *
 	s.candidates(l)
 	s.components()
 	s.model(l)
-	s.soft = false
+	s.soft, s.budget = false, maxEpoch
+	if s.steps(s.members) > hopeless*maxEpoch {
+		s.restart(l)
+		s.giveUp(s.members)
+		s.remember(l)
+		return s.matches(l, found)
+	}
 	for r := range rounds {
 		s.restart(l)
 		stride := int32(1 + len(s.members)/(sample>>(rounds-1-r)))
@@ -258,7 +266,7 @@ func (s *solver) matches(l *Linker, found []Match) []Match {
 		for _, at := range c.pairs {
 			p := &s.pairs[at]
 			if p.p >= 0.0005 || at == c.likely || len(c.pairs) == 1 {
-				m.Candidates = append(m.Candidates, Candidate{s.owners[p.owner].ID, math.Round(min(p.p, 1)*1000) / 1000})
+				m.Candidates = append(m.Candidates, Candidate{s.owners[p.owner].ID, math.Round(min(p.p, 1)*c.kept*1000) / 1000})
 			}
 		}
 		if c.likely >= 0 {
