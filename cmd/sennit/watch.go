@@ -52,6 +52,9 @@ func (f *watchFlags) decoder(policy redact.Policy) (*socket.Decoder, error) {
 	if d.Boot, err = bootID(); err != nil {
 		return nil, err
 	}
+	if root, err := bpf.CgroupRoot(); err == nil { // else Open says so
+		d.Cgroups = socket.NewCgroups(root)
+	}
 	if d.Node == "" {
 		if d.Node, err = os.Hostname(); err != nil {
 			return nil, fmt.Errorf("find this node's name (or give it with --node): %w", err)

@@ -49,8 +49,8 @@ type response struct {
 func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
 	n.booted(e)
 	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
-	if s.workload == nil && p.Workload.Pod != "" {
-		s.workload = &p.Workload
+	if s.workload == nil && (p.Workload.Pod != "" || p.Workload.PodUID != "") {
+		s.workload = n.named(&p.Workload)
 		s.conn.Workload = s.workload
 	}
 	if s.owner == nil && !p.Process.IsZero() {

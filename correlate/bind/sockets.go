@@ -149,8 +149,8 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		t := event.Tuple{Proto: s.tuple.Proto, Src: s.tuple.Src, Dst: p.Original}.Canonical()
 		i.tuples[t] = append(i.tuples[t], s)
 	}
-	if p.Workload.Pod != "" {
-		s.workload = &p.Workload
+	if p.Workload.Pod != "" || p.Workload.PodUID != "" {
+		s.workload = n.named(&p.Workload)
 	}
 	if !p.Process.IsZero() && s.owner == nil {
 		s.owner = n.processes.at(p.Process, e.Time)

@@ -49,6 +49,16 @@ func (n *Node) nameOf(w *event.Workload) podName {
 	return podName{pod: w.PodUID}
 }
 
+// named returns what is known of a workload whose observer knows its uid alone.
+func (n *Node) named(w *event.Workload) *event.Workload {
+	if w.Pod == "" {
+		if p := n.dir.byUID[w.PodUID]; p != nil {
+			return &p.pod.Workload
+		}
+	}
+	return w
+}
+
 // agentic reports whether the workload is known to have agent spans.
 func (n *Node) agentic(w *event.Workload) bool {
 	l := n.workloads[n.nameOf(w)]

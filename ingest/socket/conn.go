@@ -12,6 +12,7 @@ type conn struct {
 	tuple   event.Tuple
 	role    event.Role
 	process event.ProcessRef
+	podUID  string
 	// opaque connections carry no HTTP/1 that could be read: TLS, an upgrade, a
 	// tunnel. On pipelined ones responses cannot be told to their requests.
 	opaque, upgraded, pipelined bool

@@ -23,6 +23,9 @@ type Decoder struct {
 	// them are not told, or every report would be reported. An unspecified address
 	// stands for all.
 	Own []netip.AddrPort
+	// Cgroups tells which pod and container a socket or process is of; nil for
+	// nobody's.
+	Cgroups *Cgroups
 	// Offset is wall clock minus boot clock.
 	Offset time.Duration
 	// Forgotten counts connections that were dropped for want of room,
@@ -81,8 +84,8 @@ func (d *Decoder) wall(boot uint64) event.Time {
 	return event.Time(boot).Add(d.Offset)
 }
 
-func (d *Decoder) workload() event.Workload {
-	return event.Workload{Cluster: d.Cluster, Node: d.Node}
+func (d *Decoder) workload(podUID string) event.Workload {
+	return event.Workload{Cluster: d.Cluster, Node: d.Node, PodUID: podUID}
 }
 
 // conn returns what is known of a connection, from now on if it is new.
@@ -118,6 +121,9 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		c.tuple = t
 	}
 	c.process = event.ProcessRef{PID: r.Owner.Pid, StartNS: r.Owner.Start}
+	if c.podUID == "" {
+		c.podUID = d.Cgroups.of(event.CgroupID(r.Cgroup)).podUID
+	}
 	if r.Role != bpf.RoleUnknown {
 		c.role = event.Role(r.Role)
 	}
@@ -140,7 +146,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	p := b.NewSocket()
 	*p = event.Socket{
 		Cookie: event.SocketCookie(r.Cookie), Addr: event.SockAddr(r.Address), Netns: r.Netns, Cgroup: event.CgroupID(r.Cgroup),
-		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(), Opened: d.wall(r.Opened),
+		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(c.podUID), Opened: d.wall(r.Opened),
 	}
 	if k == bpf.KindClose {
 		p.BytesOut, p.BytesIn, p.Retrans, p.SRTTUS = r.BytesOut, r.BytesIn, r.Retransmits, r.SrttUs

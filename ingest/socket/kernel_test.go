@@ -53,6 +53,11 @@ func watch(t *testing.T, do func(), tls ...string) watched {
 	t.Helper()
 	s := NewSource(openShim(t, tls...))
 	s.Decoder.Node, s.Decoder.Redact.CommandLines = "n1", true
+	root, err := bpf.CgroupRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Decoder.Cgroups = NewCgroups(root)
 	w := watched{source: s}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
