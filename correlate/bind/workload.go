@@ -20,10 +20,18 @@ type workload struct {
 	used  event.Time
 }
 
+// maxWorkloads bounds the pods of a node; what names others is one workload with
+// all that is in none.
+const maxWorkloads = 4096
+
 // workloadOf returns the workload, new if it was not known.
 func (n *Node) workloadOf(w *event.Workload) *workload {
 	name := n.nameOf(w)
 	l := n.workloads[name]
+	if l == nil && len(n.workloads) >= maxWorkloads { // spans may name any pod
+		name = podName{}
+		l = n.workloads[name]
+	}
 	if l == nil {
 		l = &workload{name: name}
 		l.calls = newPairing(correlate.Assignment)

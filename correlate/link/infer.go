@@ -80,8 +80,10 @@ func (s *solver) giveUp(members []int32) {
 func (s *solver) appraise(p *pair) {
 	p.weight = 1
 	m := &s.models[p.edge]
-	for i, cell := range p.size {
-		p.weight *= m.size[i].weigh(int(cell))
+	if m.sized {
+		for i, cell := range p.size {
+			p.weight *= m.size[i].weigh(int(cell))
+		}
 	}
 	if p.known {
 		p.weight = certainly

@@ -236,7 +236,7 @@ func (s *solver) learn(l *lattice) {
 		}
 		for k, cell := range p.size {
 			if cell >= 0 {
-				c[atSize+k*2*sizeOctaves*sizeCells+int(cell)] += w
+				s.sizes.sizesOf(p.edge)[k*2*sizeOctaves*sizeCells+int(cell)] += w
 			}
 		}
 	}

@@ -90,7 +90,11 @@ type Linker struct {
 	swept  event.Time // what ended before is forgotten
 	known  map[uint64]uint64
 	past   []packed
-	edges  edges
+	// sized is set when an owner and a call have come with sizes; pastSizes are
+	// their counts.
+	sized, sizedOwner, sizedCall bool
+	pastSizes                    []packed
+	edges                        edges
 }
 
 // New returns an empty Linker.
@@ -105,11 +109,13 @@ func New(cfg Config) *Linker {
 // Owner takes in an owner that has ended.
 func (l *Linker) Owner(o Owner) {
 	l.owners = append(l.owners, o)
+	l.sizedOwner = l.sizedOwner || o.Sizes != [2]uint64{}
 }
 
 // Call takes in a call that has ended.
 func (l *Linker) Call(c Call) {
 	l.calls = append(l.calls, c)
+	l.sizedCall = l.sizedCall || c.Sizes != [2]uint64{}
 	l.next = min(l.next, epochOf(c.Start))
 }
 
@@ -186,6 +192,7 @@ func (l *Linker) decide(from event.Time, found []Match) []Match {
 	}
 	open := func(c Call) bool { return c.Start >= from && c.Start < until && c.Owner == 0 && l.known[c.ID] == 0 }
 	if slices.ContainsFunc(calls, open) { // else there is nothing to find out
+		l.sized = l.sized || l.sizedOwner && l.sizedCall
 		found = l.cfg.Workspace.solver.solve(beyond, calls, from, until, l, found)
 	}
 	l.forget(until)

@@ -1,6 +1,9 @@
 package link
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // What the start of a call may follow.
 const (
@@ -20,15 +23,18 @@ const (
 // An edge is one class of owners calling one peer; counts of it lie one after
 // the other.
 const (
-	atHead   = 0                                      // heads × triggers × cells
-	atChosen = atHead + heads*triggers*cells          // heads × triggers: followed this
-	atOffer  = atChosen + heads*triggers              // heads × triggers: could have
-	atTail   = atOffer + heads*triggers               // cells: the last call to end is of this edge
-	atMore   = atTail + cells                         // levels × (one more, no more)
-	atOrder  = atMore + 2*levels                      // (kept, overtaken), whole numbers
-	atSize   = atOrder + 2                            // 2 sizes × octaves × cells
-	perEdge  = atSize + sizes*sizeOctaves*sizeCells*2 // of matches, and, whole numbers, of strangers
+	atHead   = 0                             // heads × triggers × cells
+	atChosen = atHead + heads*triggers*cells // heads × triggers: followed this
+	atOffer  = atChosen + heads*triggers     // heads × triggers: could have
+	atTail   = atOffer + heads*triggers      // cells: the last call to end is of this edge
+	atMore   = atTail + cells                // levels × (one more, no more)
+	atOrder  = atMore + 2*levels             // (kept, overtaken), whole numbers
+	perEdge  = atOrder + 2
 )
+
+// Where anybody knows sizes, counts of these are kept beside: 2 sizes × octaves ×
+// cells, of matches, and, whole numbers, of strangers.
+const perSizes = sizes * sizeOctaves * sizeCells * 2
 
 type edgeKey struct {
 	class, peer uint32
@@ -65,6 +71,21 @@ func (t tally) of(edge int32) []uint32 {
 	return t[int(edge)*perEdge : int(edge+1)*perEdge]
 }
 
+// sizesOf returns an edge's counts of sizes, nil where nobody knows any.
+func (t tally) sizesOf(edge int32) []uint32 {
+	if len(t) == 0 {
+		return nil
+	}
+	return t[int(edge)*perSizes : int(edge+1)*perSizes]
+}
+
+// cleared returns a tally of n zeros, in t's memory if it fits.
+func (t tally) cleared(n int) tally {
+	t = slices.Grow(t[:0], n)[:n]
+	clear(t)
+	return t
+}
+
 // packed is a tally without its zeros.
 type packed []struct {
 	at int32
@@ -82,6 +103,20 @@ func (t tally) pack() packed {
 		}
 	}
 	return p
+}
+
+// since takes the counts of the epochs before out of the tally, and returns them
+// with what is left as the newest, at most history.
+func (t tally) since(past []packed) []packed {
+	for _, p := range past {
+		for _, c := range p {
+			t[c.at] -= c.n
+		}
+	}
+	if len(past) == history {
+		past = append(past[:0], past[1:]...)
+	}
+	return append(past, t.pack())
 }
 
 func (p packed) addTo(t tally) {
@@ -103,13 +138,14 @@ type edgeModel struct {
 	// order is the logarithm of how much rarer it is that one request overtakes
 	// another in making this call than that it does not.
 	order float64
-	size  [sizes]sizeModel
+	size  *[sizes]sizeModel // made when somebody knows sizes
+	sized bool
 	scale float64 // what makes weights relative to a call of nobody
 }
 
 // believe derives the model of an edge from its counts. by scales the heads to
 // what a call of nobody weighs.
-func (m *edgeModel) believe(c []uint32, by float64) {
+func (m *edgeModel) believe(c, ofSizes []uint32, by float64) {
 	for i := range heads {
 		for k := range triggers {
 			at := i*triggers + k
@@ -127,17 +163,25 @@ func (m *edgeModel) believe(c []uint32, by float64) {
 	p[levels] = p[levels-1]
 	m.setMore(p)
 	m.overtake(c)
+	if m.sized = ofSizes != nil; !m.sized {
+		return
+	}
+	if m.size == nil {
+		m.size = new([sizes]sizeModel)
+	}
 	for i := range m.size {
-		m.size[i].believe(c[atSize+i*sizeOctaves*sizeCells*2:])
+		m.size[i].believe(ofSizes[i*sizeOctaves*sizeCells*2:])
 	}
 }
+
+// empty is the counts of nothing.
+var empty [perEdge]uint32
 
 // guess is the model of an edge of which nothing is known but that so many
 // calls of it were made by so many owners: gaps of any length are equally likely
 // on a logarithmic scale.
 func (m *edgeModel) guess(calls, owners int, by float64) {
-	empty := make([]uint32, perEdge)
-	m.believe(empty, by)
+	m.believe(empty[:], nil, by)
 	for i := range heads {
 		for k := range triggers {
 			m.mix[i][k] = 1.0 / triggers

@@ -75,6 +75,9 @@ const strangers = 4
 // countStrangers counts the sizes of owners against those of calls that are not
 // theirs, taken from all over the window: what a pair shows that is no match.
 func (s *solver) countStrangers() {
+	if len(s.sizes) == 0 {
+		return
+	}
 	n := len(s.calls)
 	for i := range s.pairs {
 		p := &s.pairs[i]
@@ -83,7 +86,7 @@ func (s *solver) countStrangers() {
 			if p.size[k] < 0 {
 				continue
 			}
-			counts := s.tally.of(p.edge)[atSize+(2*k+1)*sizeOctaves*sizeCells:]
+			counts := s.sizes.sizesOf(p.edge)[(2*k+1)*sizeOctaves*sizeCells:]
 			for m := range strangers {
 				c := &s.calls[(int(p.call)+(m+1)*n/(strangers+1))%n]
 				if cell := sizeCell(o.Sizes[k], c.Sizes[k]); cell >= 0 && s.edgeOf(&o, c) == p.edge {

@@ -57,6 +57,7 @@ type solver struct {
 	comps   []int32 // where each component begins in members, and the end
 	models  []edgeModel
 	tally   tally
+	sizes   tally         // of sizes, empty where nobody knows any
 	table   []int32       // class, peer → edge, -1 for none
 	classes [][]classEdge // class → its edges
 	peers   int32
@@ -187,10 +188,12 @@ func (s *solver) model(l *Linker) {
 	if len(s.models) < n {
 		s.models = append(s.models, make([]edgeModel, n-len(s.models))...)
 	}
-	s.tally = make(tally, n*perEdge)
-	for _, p := range l.past {
-		p.addTo(s.tally)
+	s.tally = s.tally.cleared(n * perEdge)
+	s.sizes = s.sizes[:0]
+	if l.sized {
+		s.sizes = s.sizes.cleared(n * perSizes)
 	}
+	s.recall(l)
 	callsOf, ownersOf := make([]int, n), make([]int, n)
 	for i := range s.owners {
 		ownersOf[s.owners[i].none]++
@@ -215,7 +218,7 @@ func (s *solver) model(l *Linker) {
 		m.scale = 1 / (math.Sqrt(float64(max(callsOf[e], 1))/(span*s.unit)) * nobody)
 		c := s.tally.of(e)
 		if k.none || count(c[atMore])+count(c[atMore+1]) >= 20 {
-			m.believe(c, m.scale)
+			m.believe(c, s.sizes.sizesOf(e), m.scale)
 			continue
 		}
 		class := l.edges.ids[edgeKey{class: k.class, none: true}]
@@ -230,29 +233,33 @@ const nobody = 1e-3
 // restart sets the counts to those of the epochs before.
 func (s *solver) restart(l *Linker) {
 	clear(s.tally)
+	clear(s.sizes)
+	s.recall(l)
+	s.countStrangers()
+}
+
+// recall adds the counts of the epochs before.
+func (s *solver) recall(l *Linker) {
 	for _, p := range l.past {
 		p.addTo(s.tally)
 	}
-	s.countStrangers()
+	for _, p := range l.pastSizes {
+		p.addTo(s.sizes)
+	}
 }
 
 func (s *solver) believe() {
 	for e := range len(s.tally) / perEdge {
-		s.models[e].believe(s.tally.of(int32(e)), s.models[e].scale)
+		s.models[e].believe(s.tally.of(int32(e)), s.sizes.sizesOf(int32(e)), s.models[e].scale)
 	}
 }
 
 // remember keeps the epoch's own counts for the epochs to come.
 func (s *solver) remember(l *Linker) {
-	for _, p := range l.past {
-		for _, c := range p {
-			s.tally[c.at] -= c.n
-		}
+	l.past = s.tally.since(l.past)
+	if l.sized {
+		l.pastSizes = s.sizes.since(l.pastSizes)
 	}
-	if len(l.past) == history {
-		l.past = append(l.past[:0], l.past[1:]...)
-	}
-	l.past = append(l.past, s.tally.pack())
 }
 
 // matches reports the decisions and keeps those whose owner is still under way.
