@@ -227,9 +227,10 @@ func (w *words) workload(k string) event.Workload {
 	}
 	ns, pod, ok := strings.Cut(v, "/")
 	if !ok {
-		w.fail(k, v, fmt.Errorf("want namespace/pod"))
+		w.fail(k, v, fmt.Errorf("want namespace/pod or namespace/pod/uid"))
 	}
-	return event.Workload{Namespace: ns, Pod: pod}
+	pod, uid, _ := strings.Cut(pod, "/")
+	return event.Workload{Namespace: ns, Pod: pod, PodUID: uid}
 }
 
 func (w *words) http() event.HTTP {
