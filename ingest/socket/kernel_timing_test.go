@@ -3,9 +3,11 @@ package socket
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -127,4 +129,81 @@ func BenchmarkDecode(b *testing.B) {
 	}); got != 0 {
 		b.Errorf("%v allocations an exchange, want none", got)
 	}
+}
+
+// BenchmarkShimFlood sends requests as fast as two connections can, four heads
+// each, with the reader running: how many records a second, and how many lost.
+func BenchmarkShimFlood(b *testing.B) {
+	const conns, requests = 2, 40000
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	go func() {
+		for {
+			c, err := server.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				buf := make([]byte, 4096)
+				for {
+					if _, err := c.Read(buf); err != nil {
+						return
+					}
+					if _, err := io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n"); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	shim, err := bpf.Open()
+	if err != nil {
+		b.Skipf("SKIPPED: the shim under load: %v", err)
+	}
+	defer shim.Close()
+	s := NewSource(shim)
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx, func(context.Context, *event.Batch) error { return nil }) }()
+	var took time.Duration
+	sent := 0
+	for b.Loop() {
+		begin := time.Now()
+		var g sync.WaitGroup
+		for range conns {
+			g.Go(func() {
+				c, err := net.Dial("tcp", server.Addr().String())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				defer c.Close()
+				buf := make([]byte, 4096)
+				for range requests {
+					if _, err := io.WriteString(c, "GET /flood HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+						b.Error(err)
+						return
+					}
+					if _, err := c.Read(buf); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		g.Wait()
+		took += time.Since(begin)
+		sent += conns * requests
+	}
+	stop()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(4*sent)/took.Seconds(), "records/s")
+	b.ReportMetric(float64(s.Lost), "lost")
+	b.ReportMetric(float64(s.Events)/float64(2*sent), "exchanges/end")
 }
