@@ -111,6 +111,7 @@ func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
 			continue
 		}
 		s.Decoder.Decode(&r, &s.batch)
+		clear(r.Data) // what followed a head, or a command line, is kept nowhere
 		if len(s.batch.Events) >= batchSize {
 			if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil {
 				return err
