@@ -76,9 +76,12 @@ func (d *Decoder) add(b *event.Batch, k event.Kind, at uint64, parts ...uint64) 
 	return e
 }
 
-// wall converts a time since boot, 0 as unknown.
+// longest is beyond any time since boot; what says more is damage, not a time.
+const longest = uint64(100 * 365 * 24 * time.Hour)
+
+// wall converts a time since boot, 0 and damage as unknown.
 func (d *Decoder) wall(boot uint64) event.Time {
-	if boot == 0 {
+	if boot == 0 || boot > longest {
 		return 0
 	}
 	return event.Time(boot).Add(d.Offset)

@@ -225,6 +225,8 @@ func FuzzRecords(f *testing.F) {
 	sock := bpf.Socket{Kind: uint32(bpf.KindOpen), Cookie: 1, Role: 1, Family: 2}
 	both := append(slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&sock)), unsafe.Sizeof(sock))), rec...)
 	f.Add(both, uint16(unsafe.Sizeof(sock)))
+	late := bpf.Socket{Kind: uint32(bpf.KindOpen), Time: 1 << 63, Cookie: 1, Role: 1, Family: 2} // no time since boot
+	f.Add(slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&late)), unsafe.Sizeof(late))), uint16(unsafe.Sizeof(late)))
 	f.Fuzz(func(t *testing.T, ring []byte, size uint16) {
 		d := Decoder{Offset: time.Hour}
 		var b event.Batch
