@@ -79,7 +79,7 @@ func (d *Decoder) point() string {
 		return ""
 	}
 	b := d.s.Bytes()
-	if string(b) == "UNKNOWN_POINT" {
+	if string(b) == "UNKNOWN_POINT" || !isEnumName(b) {
 		return ""
 	}
 	d.buf = append(d.buf[:0], b...)
@@ -161,4 +161,15 @@ func (d *Decoder) flagText(f flags) string {
 		d.buf = append(d.buf, name...)
 	}
 	return d.names.String(d.buf)
+}
+
+// isEnumName tells whether b is written as protobuf's enums are named. Folded to
+// lower case, any other text could pass for a name that it is not.
+func isEnumName(b []byte) bool {
+	for _, c := range b {
+		if c != '_' && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }

@@ -360,7 +360,7 @@ func forgiveNewNames(want, got *event.Event) {
 		if !ok {
 			return
 		}
-		if _, known := flow.DropReason_value[g.DropReason]; !known && !strings.HasPrefix(g.DropReason, "DROP_REASON_") {
+		if _, known := flow.DropReason_value[g.DropReason]; !known && w.DropReason == "" {
 			w.DropReason = g.DropReason
 		}
 		point := strings.ToUpper(strings.ReplaceAll(g.Point, "-", "_"))

@@ -44,7 +44,7 @@ func (d *Decoder) lostSource() string {
 		return ""
 	}
 	b := d.s.Bytes()
-	if string(b) == "UNKNOWN_LOST_EVENT_SOURCE" {
+	if string(b) == "UNKNOWN_LOST_EVENT_SOURCE" || !isEnumName(b) {
 		return ""
 	}
 	return d.lower.Lower(b)
