@@ -360,7 +360,7 @@ func forgiveNewNames(want, got *event.Event) {
 		if !ok {
 			return
 		}
-		if _, known := flow.DropReason_value[g.DropReason]; !known && w.DropReason == "" {
+		if _, known := flow.DropReason_value[g.DropReason]; !known && (w.DropReason == "" || !strings.HasPrefix(g.DropReason, "DROP_REASON_")) {
 			w.DropReason = g.DropReason
 		}
 		point := strings.ToUpper(strings.ReplaceAll(g.Point, "-", "_"))
