@@ -28,7 +28,11 @@ var mayImport = map[string][]string{
 	"ingest":                        {"schemas"},
 	"ingest/scan":                   {"schemas"},
 	"ingest/hubble":                 {"schemas", "ingest", "ingest/scan"},
+	"ingest/hubble/observer":        {"schemas", "ingest/hubble", "ingest/rpc", "github.com/cilium/cilium/api", "google.golang.org/grpc", "google.golang.org/protobuf"},
 	"ingest/tetragon":               {"schemas", "ingest", "ingest/scan"},
+	"ingest/tetragon/sensors":       {"schemas", "ingest/tetragon", "ingest/rpc", "github.com/cilium/tetragon/api", "google.golang.org/grpc"},
+	"ingest/rpc":                    {"schemas", "ingest", "google.golang.org/grpc"},
+	"ingest/rpc/rpctest":            {"github.com/cilium/cilium/api", "github.com/cilium/tetragon/api", "google.golang.org/grpc"},
 	"ingest/otlp":                   {"schemas", "ingest", "ingest/scan", "google.golang.org/protobuf/encoding/protowire"},
 	"ingest/otlp/receiver": {
 		"schemas", "ingest", "ingest/otlp", "golang.org/x/net/netutil", "golang.org/x/sync",
@@ -52,7 +56,7 @@ var mayImport = map[string][]string{
 }
 
 // mayStartGoroutines are the rooms in which a goroutine may begin.
-var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "ingest/otlp/receiver", "cmd"}
+var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "ingest/otlp/receiver", "ingest/rpc", "cmd"}
 
 // topLevel are the folders of the design, and where `make build` puts its result.
 var topLevel = []string{"bin", "bpf", "cmd", "correlate", "deploy", "docs", "ingest", "schemas", "sinks", "testdata"}
@@ -163,6 +167,7 @@ func TestImportTableForbids(t *testing.T) {
 	f("ingest/hubble", module+"/ingest/scan", true)
 	f("ingest/hubble", module+"/ingest/tetragon", false)
 	f("ingest/hubble", "github.com/cilium/cilium/api/v1/flow", false)
+	f("ingest/hubble/observer", "github.com/cilium/cilium/api/v1/observer", true)
 	f("ingest/replay", module+"/ingest/tetragon", true)
 	f("ingest/socket", module+"/bpf", true)
 	f("ingest/hubble", module+"/bpf", false)

@@ -13,8 +13,8 @@ func newNode() *cobra.Command {
 		Use:     "node",
 		GroupID: "live",
 		Short:   "Take a node's events and send them to the bus",
-		Long: `Take OpenTelemetry spans as they come and follow the files that the node's
-exporters write, as 'sennit up' does, and send the events to a bus (NATS with
+		Long: `Take OpenTelemetry spans as they come, ask the node's agents of Hubble and
+Tetragon and follow the files that exporters write, as 'sennit up' does, and send the events to a bus (NATS with
 JetStream), where 'sennit processor' stitches them.
 
 A sender is told that its spans are taken when the bus has them. While the bus is
@@ -52,7 +52,7 @@ named and left out. With --record this alone is done, into a file.`,
 	}
 	files := f.data("sennit-node")
 	f.follow(files)
-	addFlags(cmd, files, w.watching(), f.listening(true), f.connecting(), f.working(false), w.recording())
+	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.connecting(), f.working(false), w.recording())
 	return cmd
 }
 

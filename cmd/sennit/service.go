@@ -43,6 +43,19 @@ func (f *serviceFlags) follow(g flagGroup) {
 	g.set.StringArrayVar(&f.intake.Follow, "follow", nil, "follow the files that `PATTERN` names, lines of any format that replay reads; may be given several times")
 }
 
+// asking are the agents whose streams are followed.
+func (f *serviceFlags) asking() flagGroup {
+	g := newFlagGroup("Agents")
+	h := &f.intake.Hubble
+	g.set.StringVar(&h.Address, "hubble", "", "follow the flows of Hubble at `ADDRESS`: unix:///var/run/cilium/hubble.sock, or host:port of the agent or of Relay")
+	g.set.StringVar(&h.CA, "hubble-ca", "", "speak TLS with Hubble and trust the certificates in `FILE`")
+	g.set.StringVar(&h.Cert, "hubble-cert", "", "show Hubble the certificate in `FILE`")
+	g.set.StringVar(&h.Key, "hubble-key", "", "its private key is in `FILE`")
+	g.set.StringVar(&h.Name, "hubble-server-name", "", "`NAME` in Hubble's certificate, as instance.hubble-relay.cilium.io")
+	g.set.StringVar(&f.intake.Tetragon.Address, "tetragon", "", "follow the events of Tetragon at `ADDRESS`: unix:///var/run/tetragon/tetragon.sock, or host:port")
+	return g
+}
+
 func (f *serviceFlags) out(g flagGroup) {
 	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
 }
@@ -88,6 +101,10 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		return usagef("--shards must not be negative")
 	case otlp && f.intake.OTLP.GRPC == "" && f.intake.OTLP.HTTP == "":
 		return usagef("one of --otlp-grpc and --otlp-http is needed")
+	case (f.intake.Hubble.Cert == "") != (f.intake.Hubble.Key == ""):
+		return usagef("--hubble-cert and --hubble-key belong together")
+	case f.intake.Hubble.Address == "" && f.intake.Hubble != (live.AgentOptions{}):
+		return usagef("--hubble-ca, --hubble-cert and --hubble-server-name are of --hubble")
 	case f.bus.Creds != "" && f.bus.NKey != "":
 		return usagef("--nats-creds and --nats-nkey exclude each other")
 	}

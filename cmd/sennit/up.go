@@ -13,9 +13,9 @@ func newUp() *cobra.Command {
 		Use:     "up",
 		GroupID: "live",
 		Short:   "Stitch live: everything in one process",
-		Long: `Take OpenTelemetry spans as they come (OTLP over gRPC and HTTP), follow the files
-that exporters write (Hubble's, Tetragon's, policy_action.log; rotation is
-noticed), stitch it all, and append every timeline to a file, one revision a line:
+		Long: `Take OpenTelemetry spans as they come (OTLP over gRPC and HTTP), ask Hubble and
+Tetragon over gRPC or follow the files that exporters write (Hubble's, Tetragon's,
+policy_action.log; rotation is noticed), stitch it all, and append every timeline to a file, one revision a line:
 what serves a laptop, a single machine or a small cluster. Bus, state and results
 lie in one folder; the process may be killed at any time, what was acknowledged to
 a sender is not lost, and no revision is written twice.
@@ -30,6 +30,9 @@ and end it.`,
 
   # With what the node's exporters write
   sennit up --follow '/var/run/cilium/hubble/*.log' --follow /var/run/cilium/tetragon/tetragon.log
+
+  # With the agents of the node
+  sennit up --hubble unix:///var/run/cilium/hubble.sock --tetragon unix:///var/run/tetragon/tetragon.sock
 
   # With what the kernel of this machine sees
   sudo sennit up --sockets
@@ -53,6 +56,6 @@ and end it.`,
 	files := f.data("sennit-data")
 	f.follow(files)
 	f.out(files)
-	addFlags(cmd, files, w.watching(), f.listening(true), f.working(true))
+	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.working(true))
 	return cmd
 }

@@ -361,3 +361,13 @@ func TestUpRefuses(t *testing.T) {
 		}
 	}
 }
+
+// startRefused runs a command that must not start, and returns what it says.
+func startRefused(t *testing.T, args ...string) string {
+	t.Helper()
+	b, err := exec.Command("sennit", args...).CombinedOutput()
+	if err == nil {
+		t.Errorf("sennit %s has started", strings.Join(args, " "))
+	}
+	return string(b)
+}

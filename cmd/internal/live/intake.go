@@ -11,14 +11,18 @@ import (
 
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/rpc"
 	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/ingest/tail"
+	"github.com/sennit-io/sennit/schemas/event"
 )
 
 // IntakeOptions say where events come from.
 type IntakeOptions struct {
 	OTLP   receiver.Config
 	Follow []string // patterns of files to follow
+	// Hubble and Tetragon are the agents to ask.
+	Hubble, Tetragon AgentOptions
 	// Sockets watches this machine through eBPF; nil for not.
 	Sockets *socket.Decoder
 	TLS     []string // files of OpenSSL to look into
@@ -31,7 +35,8 @@ type intake struct {
 	metrics  *Metrics
 	receiver *receiver.Receiver
 	follower *tail.Follower // nil for none
-	shim     *bpf.Shim      // nil for none, as sockets
+	agents   []*rpc.Source
+	shim     *bpf.Shim // nil for none, as sockets
 	sockets  *socket.Source
 }
 
@@ -47,6 +52,10 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 			r.Close()
 			return nil, err
 		}
+	}
+	if err := i.openAgents(); err != nil {
+		r.Close()
+		return nil, err
 	}
 	if in.Sockets != nil {
 		if err := i.openSockets(in.Sockets, in.TLS); err != nil {
@@ -76,15 +85,25 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	senders := newFleet(sending, js, stop)
+	send := func(ctx context.Context, b *event.Batch) error {
+		if err := senders.send(ctx, b); err != nil {
+			return err
+		}
+		i.metrics.losses(b.Events)
+		return nil
+	}
 	g, taking := errgroup.WithContext(ctx)
-	g.Go(func() error { return i.receiver.Run(taking, senders.send) })
+	g.Go(func() error { return i.receiver.Run(taking, send) })
+	for _, a := range i.agents {
+		g.Go(func() error { return a.Run(taking, send) })
+	}
 	if i.follower != nil {
-		lines := newFollowed(i.options.OTLP.Redact, senders.send, i.metrics, i.service.Log)
+		lines := newFollowed(i.options.OTLP.Redact, send, i.metrics, i.service.Log)
 		g.Go(func() error { return i.follower.Run(taking, lines.take) })
 	}
 	if i.sockets != nil {
 		defer i.shim.Close()
-		sink := counted(senders.send, i.metrics)
+		sink := counted(send, i.metrics)
 		g.Go(func() error { return i.sockets.Run(taking, sink) })
 	}
 	err := g.Wait()

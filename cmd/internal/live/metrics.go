@@ -25,14 +25,15 @@ type Metrics struct {
 	envelopes map[string]uint64
 	drops     map[string]uint64
 	records   [event.Sources]ingest.Tally
-	lost      uint64               // records of the kernel
-	alerts    map[[2]string]uint64 // by rule and severity
+	lost      [event.Sources]uint64
+	up        map[event.Source]bool // streams that are followed
+	alerts    map[[2]string]uint64  // by rule and severity
 	commits   prometheus.Histogram
 }
 
 // NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+	m := &Metrics{up: map[event.Source]bool{}, envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sennit_commit_seconds", Help: "Time to make a turn durable.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	})}
 	r.MustRegister(m)
@@ -62,11 +63,21 @@ func (m *Metrics) lines(source event.Source, t ingest.Tally) {
 	m.records[source].Add(t)
 }
 
-func (m *Metrics) sockets(t ingest.Tally, lost uint64) {
+// losses counts what sources say they have lost.
+func (m *Metrics) losses(list []event.Event) {
+	for i := range list {
+		if p, ok := list[i].Payload.(*event.Loss); ok && int(p.Of) < len(m.lost) {
+			m.mu.Lock()
+			m.lost[p.Of] += p.Count
+			m.mu.Unlock()
+		}
+	}
+}
+
+func (m *Metrics) stream(source event.Source, up bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.records[event.SourceSocket].Add(t)
-	m.lost += lost
+	m.up[source] = up
 }
 
 func (m *Metrics) alert(a *alert.Alert) {
@@ -89,8 +100,9 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
-	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files, agents and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
+	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -100,7 +112,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -147,7 +159,18 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
 		}
 	}
-	count(descLost, m.lost, event.SourceSocket.String())
+	for source, n := range m.lost {
+		if n > 0 || source == int(event.SourceSocket) {
+			count(descLost, n, event.Source(source).String())
+		}
+	}
+	for source, up := range m.up {
+		v := 0.0
+		if up {
+			v = 1
+		}
+		put(descUp, prometheus.GaugeValue, v, source.String())
+	}
 	for of, n := range m.alerts {
 		count(descAlerts, n, of[0], of[1])
 	}

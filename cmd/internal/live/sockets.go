@@ -39,13 +39,7 @@ func counted(sink ingest.Sink, m *Metrics) ingest.Sink {
 		if err := sink(ctx, b); err != nil {
 			return err
 		}
-		var lost uint64
-		for i := range b.Events {
-			if p, ok := b.Events[i].Payload.(*event.Loss); ok {
-				lost += p.Count
-			}
-		}
-		m.sockets(ingest.Tally{In: len(b.Events)}, lost)
+		m.lines(event.SourceSocket, ingest.Tally{In: len(b.Events)})
 		return nil
 	}
 }
