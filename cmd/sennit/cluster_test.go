@@ -48,6 +48,50 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// TestNodeSpools: a node takes spans while there is no bus, and while it is away;
+// they get into their timelines though the node is killed before the bus comes.
+func TestNodeSpools(t *testing.T) {
+	dir := t.TempDir()
+	port := freePort(t)
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
+	node := func() *service {
+		return startService(t, "node", "--data", filepath.Join(dir, "node"), "--nats", url, "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	}
+	sent := 0
+	take := func(n *service) {
+		t.Helper()
+		for range 20 {
+			if !post(n.otlp, request(sent)) {
+				t.Fatal("a node did not take a span while the bus is away")
+			}
+			sent++
+		}
+	}
+	n := node()
+	take(n)
+	n.kill(t)
+	n = node()
+	take(n)
+	n.metric(t, "sennit_spool_envelopes 40")
+	b := startProgram(t, "natsd", filepath.Join(dir, "bus"), strconv.Itoa(port))
+	p := startService(t, "processor", "--data", filepath.Join(dir, "processor"), "--nats", url, "--lateness", "1s", "--http", "127.0.0.1:0")
+	n.metric(t, "sennit_spool_envelopes 0")
+	take(n)
+	b.kill(t)
+	take(n)
+	b = startProgram(t, "natsd", filepath.Join(dir, "bus"), strconv.Itoa(port))
+	n.metric(t, "sennit_spool_envelopes 0")
+	take(n)
+	waitFor(t, filepath.Join(dir, "processor", "timelines.jsonl"), sent)
+	p.kill(t)
+	n.kill(t)
+	b.kill(t)
+	said := startRefused(t, "node", "--data", filepath.Join(dir, "node"), "--nats", url, "--spool", "1MB", "--otlp-http", "127.0.0.1:0")
+	if !strings.Contains(said, "--spool must be 0 or at least 16 MiB") {
+		t.Errorf("a spool that is too small: %s", said)
+	}
+}
+
 // TestClusterSurvivesKills: node, bus and processor die in turn, and the bus is
 // away for a while; every span that a sender was told is taken gets into its
 // timeline, and no revision is written twice. SENNIT_KILLS scales it.

@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"ingest/socket":        {"schemas", "ingest", "ingest/scan", "bpf", "golang.org/x/sys"},
 	"ingest/bus":           {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
 	"ingest/bus/embed":     {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
+	"ingest/bus/spool":     {},
 	"ingest/tail":          {"schemas"},
 	"ingest/replay":        {"schemas", "ingest/...", "github.com/klauspost/compress", "golang.org/x/sync"},
 	"correlate":            {"schemas"},

@@ -17,9 +17,10 @@ func newNode() *cobra.Command {
 Tetragon and follow the files that exporters write, as 'sennit up' does, and send the events to a bus (NATS with
 JetStream), where 'sennit processor' stitches them.
 
-A sender is told that its spans are taken when the bus has them. While the bus is
-away it is told to come again, and followed files are read later from where they
-are.
+A sender is told that its spans are taken when the bus has them, or this node's
+disk: while the bus is away everything is kept there, up to --spool bytes, and sent
+in its order when the bus is back. If that is not enough the oldest goes, and the
+timelines show a gap.
 
 With --sockets it also watches this machine and all its containers through eBPF:
 which process uses which socket, which HTTP/1 exchanges pass on it, which processes
@@ -52,7 +53,9 @@ named and left out. With --record this alone is done, into a file.`,
 	}
 	files := f.data("sennit-node")
 	f.follow(files)
-	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.connecting(), f.working(false), w.recording())
+	connecting := f.connecting()
+	f.spooling(connecting)
+	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), connecting, f.working(false), w.recording())
 	return cmd
 }
 

@@ -11,10 +11,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/sennit-io/sennit/cmd/internal/live"
 	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/ingest/bus"
 )
 
 // serviceFlags are those that the verbs of a running service share; each takes the
@@ -26,6 +28,7 @@ type serviceFlags struct {
 	pipeline  live.PipelineOptions
 	tokenFile string
 	rulesDir  string
+	spool     *byteSize
 	logs      *choice
 }
 
@@ -80,6 +83,12 @@ func (f *serviceFlags) connecting() flagGroup {
 	return g
 }
 
+// spooling is what a node does while the bus is away.
+func (f *serviceFlags) spooling(g flagGroup) {
+	f.spool = newByteSize(1 << 30)
+	g.set.Var(f.spool, "spool", "keep up to `SIZE` on the disk while the bus is away, the newest; 0 to make senders wait instead")
+}
+
 func (f *serviceFlags) working(engine bool) flagGroup {
 	g := newFlagGroup("Working")
 	if engine {
@@ -107,6 +116,11 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		return usagef("--hubble-ca, --hubble-cert and --hubble-server-name are of --hubble")
 	case f.bus.Creds != "" && f.bus.NKey != "":
 		return usagef("--nats-creds and --nats-nkey exclude each other")
+	}
+	if f.spool != nil {
+		if f.intake.Spool = f.spool.bytes; f.intake.Spool != 0 && f.intake.Spool < bus.MinSpool {
+			return usagef("--spool must be 0 or at least %s", humanize.IBytes(bus.MinSpool))
+		}
 	}
 	for _, file := range []string{f.bus.Creds, f.bus.NKey, f.bus.CA} {
 		if file == "" {

@@ -45,7 +45,7 @@ func serve(t *testing.T, o embed.Options) (*embed.Server, jetstream.JetStream) {
 // run runs a sender for the length of the test.
 func run(t *testing.T, js jetstream.JetStream, node string) (*bus.Sender, <-chan error) {
 	t.Helper()
-	s, done := bus.NewSender(js, node), make(chan error, 1)
+	s, done := bus.NewSender(js, node, nil), make(chan error, 1)
 	go func() { done <- s.Run(t.Context()) }()
 	return s, done
 }

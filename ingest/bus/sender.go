@@ -30,6 +30,7 @@ var ErrClosed = errors.New("sender is closed")
 type Sender struct {
 	js      jetstream.JetStream
 	node    string
+	spool   *Spool // nil: what cannot be sent waits
 	session Session
 	sealed  chan *nats.Msg // bounded: back pressure
 	done    chan struct{}  // closed when Run has ended
@@ -42,7 +43,7 @@ type Sender struct {
 	closed   bool
 
 	ackMu    sync.Mutex    // never held while waiting
-	safe     uint64        // up to here the bus has everything
+	safe     uint64        // up to here the bus, or the spool, has everything
 	progress chan struct{} // closed and made anew when safe grows
 }
 
@@ -54,9 +55,10 @@ type pack struct {
 }
 
 // NewSender returns a sender for a node, "" for what no node saw. Each life of a
-// program has its own.
-func NewSender(js jetstream.JetStream, node string) *Sender {
-	s := &Sender{js: js, node: node, sealed: make(chan *nats.Msg, 16), done: make(chan struct{}), progress: make(chan struct{})}
+// program has its own. With a spool, which may be nil, what the bus does not take
+// goes to the disk instead, and counts as taken.
+func NewSender(js jetstream.JetStream, node string, spool *Spool) *Sender {
+	s := &Sender{js: js, node: node, spool: spool, sealed: make(chan *nats.Msg, 16), done: make(chan struct{}), progress: make(chan struct{})}
 	rand.Read(s.session[:]) // never fails
 	return s
 }
@@ -99,7 +101,7 @@ func (s *Sender) hand(ctx context.Context, m *nats.Msg) error {
 	}
 }
 
-// Flush sends what waits for company and returns when the bus has acknowledged
+// Flush sends what waits for company and returns when the bus, or the spool, has
 // all that was taken over before, or with the error of ctx, or ErrClosed.
 func (s *Sender) Flush(ctx context.Context) error {
 	s.mu.Lock()
@@ -130,7 +132,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 	}
 }
 
-// acknowledged notes that the bus has one message more, the next in order.
+// acknowledged notes that one message more is safe, the next in order.
 func (s *Sender) acknowledged() {
 	s.ackMu.Lock()
 	defer s.ackMu.Unlock()
@@ -182,20 +184,22 @@ func (s *Sender) Close() {
 
 // sent is a message under way.
 type sent struct {
-	msg *nats.Msg
-	ack jetstream.PubAckFuture // nil: it must be published again
+	msg     *nats.Msg
+	ack     jetstream.PubAckFuture // nil: it must be published again
+	spooled bool                   // it is on the disk
+	at      time.Time
 }
 
-// Run publishes until the sender is closed and everything is acknowledged, or
-// ctx ends. A message whose acknowledgement does not come is published again,
-// for as long as it takes.
+// Run publishes until the sender is closed and everything is safe, or ctx ends. A
+// message whose acknowledgement does not come is published again, for as long as
+// it takes, or goes to the spool.
 func (s *Sender) Run(ctx context.Context) error {
 	defer close(s.done)
 	tick := time.NewTicker(linger)
 	defer tick.Stop()
 	var pending []sent // in order
 	for {
-		for len(pending) >= inFlight || len(pending) > 0 && pending[0].ack == nil {
+		for len(pending) > 0 && (len(pending) >= inFlight || pending[0].spooled || pending[0].ack == nil) {
 			if err := s.settle(ctx, &pending); err != nil {
 				return err
 			}
@@ -220,17 +224,28 @@ func (s *Sender) Run(ctx context.Context) error {
 			if closed && len(out) == 0 && len(pending) == 0 {
 				return nil
 			}
+			if len(pending) > 0 && time.Since(pending[0].at) > ackWait {
+				pending[0].ack = nil
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		for _, m := range out {
-			ack, err := s.js.PublishMsgAsync(m)
-			if err != nil { // the client's buffer is full or the connection gone
-				ack = nil
-			}
-			pending = append(pending, sent{m, ack})
+			pending = append(pending, s.publish(m))
 		}
 	}
+}
+
+// publish sends a message, or spools it if others wait there or the bus is away.
+func (s *Sender) publish(m *nats.Msg) sent {
+	if s.spool != nil && (s.spool.active() || !s.js.Conn().IsConnected()) && s.spool.put(m) == nil {
+		return sent{msg: m, spooled: true}
+	}
+	ack, err := s.js.PublishMsgAsync(m)
+	if err != nil { // the client's buffer is full or the connection gone
+		ack = nil
+	}
+	return sent{msg: m, ack: ack, at: time.Now()}
 }
 
 func (s *Sender) isClosed() bool {
@@ -241,16 +256,23 @@ func (s *Sender) isClosed() bool {
 	return s.closed
 }
 
-// settle waits until the bus has the oldest message.
+// settle waits until the oldest message is safe.
 func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 	first := (*pending)[0]
 	*pending = (*pending)[1:]
+	if first.spooled {
+		s.acknowledged()
+		return nil
+	}
 	if first.ack != nil {
+		late := time.NewTimer(ackWait)
+		defer late.Stop()
 		select {
 		case <-first.ack.Ok():
 			s.acknowledged()
 			return nil
 		case <-first.ack.Err():
+		case <-late.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -262,17 +284,23 @@ func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 	return nil
 }
 
-// again publishes one message until it is acknowledged.
+// again publishes one message until it is acknowledged, or spools it when that
+// fails.
 func (s *Sender) again(ctx context.Context, m *nats.Msg) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		_, err := s.js.PublishMsg(ctx, m)
+		err := nats.ErrDisconnected
+		if s.spool == nil || s.js.Conn().IsConnected() {
+			_, err = s.js.PublishMsg(ctx, m)
+		}
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization):
+		case permanent(err):
 			return fmt.Errorf("publish events of %q: %w", s.node, err)
+		case s.spool != nil && s.spool.put(m) == nil:
+			return nil
 		}
 		select {
 		case <-time.After(wait):
@@ -280,4 +308,9 @@ func (s *Sender) again(ctx context.Context, m *nats.Msg) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// permanent reports whether waiting does not mend an error of publishing.
+func permanent(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization)
 }

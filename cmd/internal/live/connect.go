@@ -23,9 +23,8 @@ type BusOptions struct {
 	Token string
 }
 
-// connect waits for the bus until ctx ends. Credentials that are refused, and
-// files that cannot be read, are errors at once.
-func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
+// options are how to connect.
+func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the bus is away", "error", err) }),
@@ -37,7 +36,7 @@ func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, 
 	if b.NKey != "" {
 		o, err := nats.NkeyOptionFromSeed(b.NKey)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read the bus user's seed: %w", err)
+			return nil, fmt.Errorf("read the bus user's seed: %w", err)
 		}
 		opts = append(opts, o)
 	}
@@ -47,15 +46,48 @@ func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, 
 	if b.Token != "" {
 		opts = append(opts, nats.Token(b.Token))
 	}
+	return opts, nil
+}
+
+// dial connects now or as soon as the bus is there. Credentials that are refused
+// now, and files that cannot be read, are errors; those that are refused later go
+// to closed.
+func (b BusOptions) dial(log *slog.Logger, closed func(error)) (*nats.Conn, jetstream.JetStream, error) {
+	opts, err := b.options(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	nc, err := nats.Connect(b.URL, append(opts, nats.RetryOnFailedConnect(true), nats.ClosedHandler(func(nc *nats.Conn) { closed(nc.LastError()) }))...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.URL, err)
+	}
+	if !nc.IsConnected() {
+		log.Warn("the bus is away", "url", b.URL)
+	}
+	return streams(nc)
+}
+
+// streams is JetStream over a connection, which it closes if there is none.
+func streams(nc *nats.Conn) (*nats.Conn, jetstream.JetStream, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, fmt.Errorf("connect to the bus: %w", err)
+	}
+	return nc, js, nil
+}
+
+// connect waits for the bus until ctx ends. Credentials that are refused, and
+// files that cannot be read, are errors at once.
+func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
+	opts, err := b.options(log)
+	if err != nil {
+		return nil, nil, err
+	}
 	for told := false; ; {
 		nc, err := nats.Connect(b.URL, opts...)
 		if err == nil {
-			js, err := jetstream.New(nc)
-			if err != nil {
-				nc.Close()
-				return nil, nil, fmt.Errorf("connect to the bus: %w", err)
-			}
-			return nc, js, nil
+			return streams(nc)
 		}
 		var untrusted *tls.CertificateVerificationError
 		if errors.Is(err, nats.ErrAuthorization) || errors.As(err, &untrusted) || !transient(err) {

@@ -15,10 +15,11 @@ import (
 // fleet is a sender for every node that events are of: on the bus each speaks for
 // itself alone.
 type fleet struct {
-	js   jetstream.JetStream
-	ctx  context.Context // of the senders' work
-	fail func()          // called when a sender cannot go on
-	wait sync.WaitGroup
+	js    jetstream.JetStream
+	spool *bus.Spool      // nil for none
+	ctx   context.Context // of the senders' work
+	fail  func()          // called when a sender cannot go on
+	wait  sync.WaitGroup
 
 	mu      sync.Mutex
 	byNode  map[string]*bus.Sender
@@ -29,8 +30,8 @@ type fleet struct {
 // maxNodes bounds the senders: what names more nodes is refused.
 const maxNodes = 4096
 
-func newFleet(ctx context.Context, js jetstream.JetStream, fail func()) *fleet {
-	return &fleet{js: js, ctx: ctx, fail: fail, byNode: map[string]*bus.Sender{}}
+func newFleet(ctx context.Context, js jetstream.JetStream, spool *bus.Spool, fail func()) *fleet {
+	return &fleet{js: js, spool: spool, ctx: ctx, fail: fail, byNode: map[string]*bus.Sender{}}
 }
 
 func (f *fleet) sender(node string) (*bus.Sender, error) {
@@ -47,7 +48,7 @@ func (f *fleet) sender(node string) (*bus.Sender, error) {
 	case len(f.byNode) >= maxNodes:
 		return nil, fmt.Errorf("send events of %q: they are of more than %d nodes", node, maxNodes)
 	}
-	s = bus.NewSender(f.js, node)
+	s = bus.NewSender(f.js, node, f.spool)
 	f.byNode[node] = s
 	f.wait.Go(func() {
 		if err := s.Run(f.ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -60,7 +61,7 @@ func (f *fleet) sender(node string) (*bus.Sender, error) {
 	return s, nil
 }
 
-// send is an ingest.Sink: it returns when the bus has the events.
+// send is an ingest.Sink: it returns when the bus, or the spool, has the events.
 func (f *fleet) send(ctx context.Context, b *event.Batch) error {
 	used := map[string]*bus.Sender{}
 	for i := range b.Events {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
 	"github.com/sennit-io/sennit/ingest/rpc"
 	"github.com/sennit-io/sennit/ingest/socket"
@@ -26,6 +27,9 @@ type IntakeOptions struct {
 	// Sockets watches this machine through eBPF; nil for not.
 	Sockets *socket.Decoder
 	TLS     []string // files of OpenSSL to look into
+	// Spool is how many bytes may wait on the disk while the bus is away, 0 for
+	// none: then senders wait.
+	Spool int64
 }
 
 // intake is the sources of a node.
@@ -38,6 +42,7 @@ type intake struct {
 	agents   []*rpc.Source
 	shim     *bpf.Shim // nil for none, as sockets
 	sockets  *socket.Source
+	spooling *spooling // nil for none
 }
 
 func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
@@ -63,6 +68,12 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 			return nil, err
 		}
 	}
+	if in.Spool > 0 {
+		if i.spooling, err = openSpool(s, in.Spool, o.metrics); err != nil {
+			i.close()
+			return nil, err
+		}
+	}
 	return i, nil
 }
 
@@ -84,7 +95,11 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	defer stop()
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
-	senders := newFleet(sending, js, stop)
+	var spool *bus.Spool
+	if i.spooling != nil {
+		spool = i.spooling.spool
+	}
+	senders := newFleet(sending, js, spool, stop)
 	send := func(ctx context.Context, b *event.Batch) error {
 		if err := senders.send(ctx, b); err != nil {
 			return err
@@ -94,6 +109,9 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	}
 	g, taking := errgroup.WithContext(ctx)
 	g.Go(func() error { return i.receiver.Run(taking, send) })
+	if i.spooling != nil {
+		g.Go(func() error { return i.spooling.run(taking, js, send) })
+	}
 	for _, a := range i.agents {
 		g.Go(func() error { return a.Run(taking, send) })
 	}
@@ -108,5 +126,9 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	}
 	err := g.Wait()
 	time.AfterFunc(drainSending, stopSending)
-	return errors.Join(err, senders.close())
+	err = errors.Join(err, senders.close())
+	if i.spooling != nil {
+		err = errors.Join(err, i.spooling.spool.Close())
+	}
+	return err
 }

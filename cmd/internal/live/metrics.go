@@ -9,6 +9,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -27,6 +28,8 @@ type Metrics struct {
 	records   [event.Sources]ingest.Tally
 	lost      [event.Sources]uint64
 	up        map[event.Source]bool // streams that are followed
+	spool     *bus.Spool            // nil for none
+	gaveUp    [event.Sources]uint64 // events that the spool had no room for
 	alerts    map[[2]string]uint64  // by rule and severity
 	commits   prometheus.Histogram
 }
@@ -74,6 +77,12 @@ func (m *Metrics) losses(list []event.Event) {
 	}
 }
 
+func (m *Metrics) spooled(source event.Source, gaveUp int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gaveUp[source] += uint64(gaveUp)
+}
+
 func (m *Metrics) stream(source event.Source, up bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,6 +112,9 @@ var (
 	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files, agents and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
+	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
+	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
+	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -112,7 +124,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp, descSpooled, descSpool, descGaveUp, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -162,6 +174,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for source, n := range m.lost {
 		if n > 0 || source == int(event.SourceSocket) {
 			count(descLost, n, event.Source(source).String())
+		}
+	}
+	if m.spool != nil {
+		envelopes, bytes := m.spool.Size()
+		put(descSpooled, prometheus.GaugeValue, float64(envelopes))
+		put(descSpool, prometheus.GaugeValue, float64(bytes))
+		for source, n := range m.gaveUp {
+			if n > 0 {
+				count(descGaveUp, n, event.Source(source).String())
+			}
 		}
 	}
 	for source, up := range m.up {

@@ -114,8 +114,9 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) e
 }
 
 // Node runs the sources of a node, which send to a bus elsewhere, until ctx ends;
-// then it sends what it has. While the bus is away senders are told to come again,
-// and followed files wait where they are.
+// then it sends what it has. While the bus is away it keeps what comes on its disk,
+// if it has a spool; else senders are told to come again, and followed files wait
+// where they are.
 func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error {
 	o, done, err := s.open()
 	if err != nil {
@@ -126,7 +127,9 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 	if err != nil {
 		return err
 	}
-	nc, js, err := b.connect(ctx, s.Log)
+	taking, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	nc, js, err := b.dial(s.Log, func(why error) { stop(fmt.Errorf("%w: %w", errBus, why)) })
 	if err != nil {
 		source.close()
 		return err
@@ -135,15 +138,20 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 	o.ready.when(nc.IsConnected)
 	s.listening(o, source)
 	var g errgroup.Group
-	taking, stop := context.WithCancel(ctx)
-	defer stop()
 	g.Go(func() error {
-		defer stop()
+		defer stop(nil)
 		return source.run(taking, js)
 	})
 	g.Go(func() error { return o.run(taking) })
-	return g.Wait()
+	err = g.Wait()
+	if why := context.Cause(taking); errors.Is(why, errBus) {
+		err = errors.Join(why, err)
+	}
+	return err
 }
+
+// errBus says that the bus does not want this client.
+var errBus = errors.New("the bus has closed the connection for good")
 
 // Process runs a processor, and a file of its timelines, on a bus elsewhere until
 // ctx ends.

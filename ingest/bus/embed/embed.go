@@ -5,6 +5,7 @@ package embed
 import (
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -70,6 +71,14 @@ func (s *Server) URL() string {
 		return "nats://" + a.String()
 	}
 	return ""
+}
+
+// Port is where the server listens, 0 if it does not.
+func (s *Server) Port() int {
+	if a, ok := s.s.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }
 
 // Close stops the server and waits until its files are closed.
