@@ -159,16 +159,13 @@ func Withdrawn(before, now []alert.Alert, revision uint32) (gone []alert.Alert) 
 	return gone
 }
 
-// severities, least first.
-var severities = []alert.Severity{alert.Info, alert.Low, alert.Medium, alert.High, alert.Critical}
-
 // Rank orders severities; one that is none is -1.
-func Rank(s alert.Severity) int { return slices.Index(severities, s) }
+func Rank(s alert.Severity) int { return s.Rank() }
 
 // SeverityNames lists the severities for messages.
 func SeverityNames() string {
 	var names []string
-	for _, s := range severities {
+	for _, s := range alert.Severities {
 		names = append(names, string(s))
 	}
 	return strings.Join(names, ", ")

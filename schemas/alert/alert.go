@@ -2,7 +2,11 @@
 // and how certain the joins below it are.
 package alert
 
-import "github.com/sennit-io/sennit/schemas/event"
+import (
+	"slices"
+
+	"github.com/sennit-io/sennit/schemas/event"
+)
 
 // Severity of an alert, Hubble's and OCSF's words in lower case.
 type Severity string
@@ -15,6 +19,12 @@ const (
 	High     Severity = "high"
 	Critical Severity = "critical"
 )
+
+// Severities are all of them, least first.
+var Severities = []Severity{Info, Low, Medium, High, Critical}
+
+// Rank orders severities from 0; one that is none is -1.
+func (s Severity) Rank() int { return slices.Index(Severities, s) }
 
 // State of an alert.
 type State string
