@@ -1,0 +1,145 @@
+package fanout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/sennit-io/sennit/sinks"
+)
+
+// Config says how a sink is served. The zero value of what is not named stands for
+// a default.
+type Config struct {
+	Name  string       // what people call the sink: of a-z, 0-9 and dashes
+	Takes []sinks.Kind // which records it is for
+	Wants func(*sinks.Record) bool
+	Sink  sinks.Sink
+
+	// A batch is as many records as came within BatchWait (100 ms), at most BatchCount
+	// (100) with BatchBytes (4 MiB), and none of them twice.
+	BatchCount, BatchBytes int
+	BatchWait              time.Duration
+
+	// What fails is tried again after FirstRetry (1 s), then after twice as long each
+	// time, up to LastRetry (5 min), each a little shorter by chance, until it is
+	// MaxAge (24 h) old.
+	FirstRetry, LastRetry, MaxAge time.Duration
+
+	Log *slog.Logger
+}
+
+// Lane serves one sink.
+type Lane struct {
+	Config
+	counters
+	turn    chan struct{} // whoever holds it may call the sink
+	waits   waits
+	carried *Delivery // the first of the next batch
+}
+
+// New makes a lane for a sink.
+func New(c Config) *Lane {
+	c.BatchCount, c.BatchBytes = cmp.Or(c.BatchCount, 100), cmp.Or(c.BatchBytes, 4<<20)
+	c.BatchWait = cmp.Or(c.BatchWait, 100*time.Millisecond)
+	c.FirstRetry, c.LastRetry = cmp.Or(c.FirstRetry, time.Second), cmp.Or(c.LastRetry, 5*time.Minute)
+	c.MaxAge = cmp.Or(c.MaxAge, 24*time.Hour)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Lane{Config: c, turn: make(chan struct{}, 1), waits: waits{}}
+}
+
+const (
+	idleWait     = 200 * time.Millisecond
+	backlogEvery = 2 * time.Second
+)
+
+// Run serves the sink until ctx ends or there is nothing more, and closes it. While
+// the source is away it waits.
+func (l *Lane) Run(ctx context.Context, from source) error {
+	var looked time.Time
+	for away := false; ctx.Err() == nil; {
+		batch, err := l.collect(from)
+		l.deliver(ctx, batch)
+		if time.Since(looked) > backlogEvery && err == nil {
+			looked = time.Now()
+			if n, err := from.Backlog(); err == nil {
+				l.backlog.Store(n)
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			l.backlog.Store(0)
+			return l.Sink.Close()
+		case err != nil:
+			if !away {
+				l.Log.Warn("results for a sink cannot be read", "sink", l.Name, "error", err)
+			}
+			pause(ctx, time.Second)
+		}
+		away = err != nil
+	}
+	return l.Sink.Close()
+}
+
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// collect takes what is there, up to a batch.
+func (l *Lane) collect(from source) (batch []Delivery, err error) {
+	size := 0
+	var full time.Time
+	seen := map[key]bool{}
+	for len(batch) < l.BatchCount && size < l.BatchBytes {
+		d, ok := Delivery{}, true
+		if l.carried != nil {
+			d, l.carried = *l.carried, nil
+		} else {
+			wait := idleWait
+			if len(batch) > 0 {
+				wait = max(time.Until(full), 0)
+			}
+			d, ok, err = from.Next(wait)
+			if err != nil || !ok {
+				return batch, err
+			}
+		}
+		k := key{d.Kind, d.ID}
+		if until, ok := l.waits.behind(k, d.Revision); ok {
+			l.again(&d, time.Until(until)+l.spread(l.FirstRetry))
+			continue
+		}
+		// Two revisions in one batch could not be kept in order if the first failed.
+		if len(batch) > 0 && (seen[k] || size+len(d.Data) > l.BatchBytes) {
+			l.carried = &d
+			return batch, nil
+		}
+		if len(batch) == 0 {
+			full = time.Now().Add(l.BatchWait)
+		}
+		seen[k] = true
+		size += len(d.Data)
+		batch = append(batch, d)
+	}
+	return batch, nil
+}
+
+// Try hands the sink one record, at once and past the queue.
+func (l *Lane) Try(ctx context.Context, r sinks.Record) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+		return l.Sink.Write(ctx, []sinks.Record{r})
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
