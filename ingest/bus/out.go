@@ -18,6 +18,7 @@ type Out byte
 // What a processor sends, and where.
 const (
 	OutTimeline Out = 't' // JSON of one revision, to the stream OUT
+	OutAlert    Out = 'a' // JSON of one revision, to the stream OUT; the id is of AlertID
 	OutDead     Out = 'd' // an envelope that could not be read, to the stream DEAD
 )
 
@@ -27,12 +28,23 @@ func DeadLetter(why error, envelope []byte) []byte {
 	return append(append([]byte(reason[:min(len(reason), 500)]), '\n'), envelope...)
 }
 
+// AlertID is the id under which a revision of an alert is published. The severity
+// ahead is for the subject.
+func AlertID(severity, id string, revision uint32, state string) string {
+	return severity + "/" + id + "/" + strconv.FormatUint(uint64(revision), 10) + "/" + state
+}
+
 // Publish sends a message; the same id is stored once, however often it is sent
-// within the duplicate window, and a reader filters the rest by it.
+// within the duplicate window, and a reader filters the rest by it. Timelines go to
+// sennit.out.timeline, alerts to sennit.out.alert.SEVERITY.
 func Publish(js jetstream.JetStream, kind Out, id string, body []byte) (jetstream.PubAckFuture, error) {
-	m := nats.NewMsg(outSubject)
+	m := nats.NewMsg(outTimeline)
 	m.Data = body
-	if kind == OutDead {
+	switch kind {
+	case OutAlert:
+		severity, rest, _ := strings.Cut(id, "/")
+		m.Subject, id = outAlert+severity, rest
+	case OutDead:
 		m.Subject = deadPrefix + "envelope"
 	}
 	m.Header.Set(nats.MsgIdHdr, string(rune(kind))+"/"+id)
@@ -43,16 +55,17 @@ func Publish(js jetstream.JetStream, kind Out, id string, body []byte) (jetstrea
 	return ack, nil
 }
 
-// OutReader reads the stream OUT in its order, for a sink that knows how far it
-// got. (A durable consumer would bring what was not acknowledged behind what is
+// OutReader reads the timelines of the stream OUT in its order, for a sink that knows how
+// far it got. (A durable consumer would bring what was not acknowledged behind what is
 // new.)
 type OutReader struct {
 	messages jetstream.MessagesContext
-	// Lost is how many messages the stream had dropped before they were read.
+	// Lost is how many messages the stream had dropped before they were read; there
+	// may have been alerts among them, which are not this reader's.
 	Lost uint64
 }
 
-// OutMessage is one message of the stream OUT.
+// OutMessage is one timeline of the stream OUT.
 type OutMessage struct {
 	Sequence uint64
 	ID       string // timeline id / revision; the same id is the same message again
@@ -79,7 +92,7 @@ func NewOutReader(ctx context.Context, js jetstream.JetStream, after uint64) (*O
 		r.Lost = state.FirstSeq - after - 1
 	}
 	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, FilterSubjects: []string{outTimeline},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,8 +29,9 @@ type Limits struct {
 func Setup(ctx context.Context, js jetstream.JetStream, l Limits) error {
 	want := []jetstream.StreamConfig{
 		{Name: StreamEvents, Subjects: []string{eventsPrefix + "*.*.*"}, Description: "envelopes of events"},
-		{Name: StreamOut, Subjects: []string{outSubject}, Description: "timelines for the sinks"},
+		{Name: StreamOut, Subjects: []string{outPrefix + ">"}, Description: "timelines and alerts for the sinks"},
 		{Name: StreamDead, Subjects: []string{deadPrefix + "*"}, Description: "envelopes that cannot be read"},
+		{Name: StreamUndelivered, Subjects: []string{undeliveredPrefix + "*"}, Description: "results that a sink did not take"},
 	}
 	for _, cfg := range want {
 		cfg.Storage = jetstream.FileStorage
@@ -39,8 +41,13 @@ func Setup(ctx context.Context, js jetstream.JetStream, l Limits) error {
 		cfg.MaxBytes, cfg.MaxAge = l.MaxBytes, l.MaxAge
 		cfg.Duplicates = min(2*time.Minute, l.MaxAge)
 		cfg.DenyDelete, cfg.MaxMsgSize = true, maxMessages
-		if cfg.Name == StreamDead {
+		switch cfg.Name {
+		case StreamOut: // a sink that was away for as long must still find what it missed
+			cfg.MaxAge *= 2
+		case StreamDead:
 			cfg.MaxBytes = min(l.MaxBytes, 1<<30)
+		case StreamUndelivered: // for people to look at; what was sent again is deleted
+			cfg.MaxBytes, cfg.MaxAge, cfg.DenyDelete = min(l.MaxBytes, 256<<20), 30*l.MaxAge, false
 		}
 		if err := ensure(ctx, js, cfg); err != nil {
 			return err
@@ -64,6 +71,12 @@ func ensure(ctx context.Context, js jetstream.JetStream, want jetstream.StreamCo
 		return fmt.Errorf("look up stream %s: %w", want.Name, err)
 	}
 	got := s.CachedInfo().Config
+	if want.Name == StreamOut && slices.Equal(got.Subjects, []string{outTimeline}) { // of before there were alerts
+		got.Subjects, got.MaxAge = want.Subjects, want.MaxAge
+		if _, err := js.UpdateStream(ctx, got); err != nil {
+			return fmt.Errorf("widen stream %s: %w", want.Name, err)
+		}
+	}
 	differ := func(what string, is, must any) error {
 		return fmt.Errorf("%w: %s has %s %v, it must be %v: change it with 'nats stream edit %s', or delete the stream to have it made anew", ErrStream, want.Name, what, is, must, want.Name)
 	}

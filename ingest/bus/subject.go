@@ -18,12 +18,19 @@ const (
 	StreamEvents = "EVENTS"
 	StreamOut    = "OUT"
 	StreamDead   = "DEAD"
+	// StreamUndelivered holds the dead letters of sinks.
+	StreamUndelivered = "UNDELIVERED"
 )
 
 const (
 	eventsPrefix = "sennit.events."
-	outSubject   = "sennit.out.timeline"
+	outPrefix    = "sennit.out."
+	outTimeline  = outPrefix + "timeline"
+	outAlert     = outPrefix + "alert." // severity
+	outAgain     = outPrefix + "again." // sink: what is sent once more, to it alone
 	deadPrefix   = "sennit.dead."
+
+	undeliveredPrefix = "sennit.undelivered." // sink
 )
 
 // ErrSubject is wrapped by every error about a subject that no sender uses.

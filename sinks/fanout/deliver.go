@@ -14,13 +14,13 @@ import (
 const (
 	// workingEvery is how often a source is told that a batch is being written. It
 	// hands out again what it has not heard of for several times as long.
-	workingEvery = 5 * time.Second
+	workingEvery = 3 * time.Second
 	// grace is how long a write may go on when the lane is to end.
 	grace = 5 * time.Second
 )
 
 // deliver writes a batch and settles each of its records.
-func (l *Lane) deliver(ctx context.Context, batch []Delivery) {
+func (l *Lane) deliver(ctx context.Context, from source, batch []Delivery) {
 	wanted := batch[:0:0]
 	for i := range batch {
 		if l.Wants != nil && !l.Wants(&batch[i].Record) {
@@ -33,7 +33,7 @@ func (l *Lane) deliver(ctx context.Context, batch []Delivery) {
 	if len(wanted) == 0 {
 		return
 	}
-	err := l.write(ctx, wanted)
+	err := l.write(ctx, from, wanted)
 	var failures sinks.Failures
 	all := err != nil && !errors.As(err, &failures)
 	failed := make(map[int]*sinks.Failure, len(failures))
@@ -50,7 +50,7 @@ func (l *Lane) deliver(ctx context.Context, batch []Delivery) {
 }
 
 // write calls the sink, and tells the source meanwhile that it is being called.
-func (l *Lane) write(ctx context.Context, batch []Delivery) error {
+func (l *Lane) write(ctx context.Context, from source, batch []Delivery) error {
 	// A write that has begun may end, within reason.
 	ended := ctx
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ended))
@@ -58,9 +58,7 @@ func (l *Lane) write(ctx context.Context, batch []Delivery) error {
 	var telling sync.WaitGroup
 	telling.Go(func() {
 		for pause(ctx, workingEvery); ctx.Err() == nil; pause(ctx, workingEvery) {
-			for i := range batch {
-				_ = batch[i].Settle(Verdict{Fate: Working}) // at worst it comes twice
-			}
+			_ = from.Working() // at worst something comes twice
 		}
 	})
 	defer telling.Wait()

@@ -64,7 +64,7 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 	var looked time.Time
 	for away := false; ctx.Err() == nil; {
 		batch, err := l.collect(from)
-		l.deliver(ctx, batch)
+		l.deliver(ctx, from, batch)
 		if time.Since(looked) > backlogEvery && err == nil {
 			looked = time.Now()
 			if n, err := from.Backlog(); err == nil {

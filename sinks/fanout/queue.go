@@ -73,9 +73,6 @@ func (q *Queue) hand(d Delivery) Delivery {
 	q.out++
 	d.Attempt++
 	d.Settle = func(v Verdict) error {
-		if v.Fate == Working {
-			return nil
-		}
 		q.out--
 		switch v.Fate {
 		case Again:
@@ -99,6 +96,9 @@ func (q *Queue) hand(d Delivery) Delivery {
 
 // Backlog implements the source of a lane.
 func (q *Queue) Backlog() (uint64, error) { return uint64(q.out + len(q.again)), nil }
+
+// Working implements the source of a lane: nothing is handed out twice.
+func (q *Queue) Working() error { return nil }
 
 // Err says what could not be delivered, nil for nothing. It is called when the lane
 // has ended.

@@ -12,7 +12,7 @@ type Delivery struct {
 	Since   time.Time // it has been on its way
 	Attempt int       // how often it was handed out, this time included
 	// Settle tells the source what became of it. What is never settled is handed out
-	// again some time. Working may be said from another goroutine.
+	// again some time.
 	Settle func(Verdict) error
 }
 
@@ -21,10 +21,9 @@ type Fate byte
 
 // Fates.
 const (
-	Working Fate = iota // nothing yet; the source must not hand it out again
-	Done                // the sink has it
-	Again               // it is to be handed out again, After a while
-	Dead                // it cannot be delivered, Why
+	Done  Fate = iota // the sink has it
+	Again             // it is to be handed out again, After a while
+	Dead              // it cannot be delivered, Why
 )
 
 // Verdict is a fate with what belongs to it.
@@ -42,4 +41,7 @@ type source interface {
 	Next(wait time.Duration) (d Delivery, ok bool, err error)
 	// Backlog is how many records are not settled for good.
 	Backlog() (uint64, error)
+	// Working says that what was handed out is being worked on. It is called from
+	// another goroutine.
+	Working() error
 }
