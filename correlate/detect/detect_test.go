@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -93,7 +94,7 @@ func TestAlert(t *testing.T) {
 	}
 	a := found[0]
 	want := alert.Alert{
-		ID: a.ID, RuleID: "r", Severity: alert.High, Title: "t", State: alert.Open, Revision: 3, Time: sample().Steps[2].Start, TimelineID: "tl",
+		ID: a.ID, RuleID: "r", Severity: alert.High, Title: "t", State: alert.Open, Time: sample().Steps[2].Start, TimelineID: "tl",
 		StepIDs: []string{"c", "d"}, EventIDs: []string{"ec", "ec2", "ed"}, Confidence: 0.97, Gaps: []string{"hubble"}, Tags: []string{},
 	}
 	if d := cmp.Diff(want, a); d != "" {
@@ -106,9 +107,50 @@ func TestAlert(t *testing.T) {
 	if err != nil || len(again) != 1 || again[0].ID != a.ID || len(again[0].StepIDs) != 3 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	gone := detect.Withdrawn(found, nil, 5)
-	if len(gone) != 1 || gone[0].State != alert.Withdrawn || gone[0].Revision != 5 || len(detect.Withdrawn(found, again, 5)) != 0 {
-		t.Errorf("withdrawn: %+v", gone)
+}
+
+// What is told of an alert: new ones, changed ones, those that are gone, each with its
+// next revision; nothing of one that is as it was, or that another timeline has now.
+func TestChanges(t *testing.T) {
+	told := map[string]*alert.Alert{}
+	f := func(timeline string, had, now []string, want ...string) {
+		t.Helper()
+		var alerts []alert.Alert
+		for _, text := range now {
+			id, title, _ := strings.Cut(text, " ")
+			alerts = append(alerts, alert.Alert{ID: id, Title: title, State: alert.Open, TimelineID: timeline})
+		}
+		changes, err := detect.Changes(timeline, alerts, had, func(id string) (*alert.Alert, error) { return told[id], nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range changes {
+			told[a.ID] = &a
+			got = append(got, fmt.Sprintf("%s/%d %s %s", a.ID, a.Revision, a.State, a.Title))
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s had %v, has %v (-want +got):\n%s", timeline, had, now, d)
+		}
+	}
+	f("one", nil, []string{"a x", "b y"}, "a/1 open x", "b/1 open y")
+	f("one", []string{"a", "b", "of-the-engine"}, []string{"a x", "b z"}, "b/2 open z")
+	f("one", []string{"a", "b"}, []string{"b z"}, "a/2 withdrawn x")
+	f("one", []string{"b"}, []string{"b z"})
+	f("one", []string{"a", "b"}, []string{"b z", "a x"}, "a/3 open x")
+	f("two", nil, []string{"b z"}, "b/3 open z") // superseded by two
+	f("one", []string{"a", "b"}, nil, "a/4 withdrawn x")
+	f("one", []string{"a", "b"}, nil)
+	f("two", []string{"b"}, nil, "b/4 withdrawn z")
+	broken := errors.New("broken")
+	for _, had := range [][]string{nil, {"a"}} {
+		var now []alert.Alert
+		if had == nil {
+			now = []alert.Alert{{ID: "a"}}
+		}
+		if _, err := detect.Changes("one", now, had, func(string) (*alert.Alert, error) { return nil, broken }); err != broken {
+			t.Errorf("%v, want the error of what was told", err)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ type Set struct {
 const maxSteps = 100
 
 // Judge returns the alerts of a timeline at its revision, at most one a rule, in
-// the order of the rules. The error names the rules that could not be judged; the
+// the order of the rules, not yet told (Changes). The error names the rules that could not be judged; the
 // others were.
 func (s *Set) Judge(t *timeline.Timeline) ([]alert.Alert, error) {
 	if s == nil || len(s.Rules) == 0 || t.SupersededBy != "" {
@@ -95,7 +95,7 @@ func (r *Rule) find(view *request) (steps []int, ok bool, err error) {
 
 func (r *Rule) alert(t *timeline.Timeline, steps []int) alert.Alert {
 	a := alert.Alert{
-		RuleID: r.ID, Severity: r.Severity, Title: r.Title, State: alert.Open, Revision: t.Revision, Time: t.Start,
+		RuleID: r.ID, Severity: r.Severity, Title: r.Title, State: alert.Open, Time: t.Start,
 		TimelineID: t.ID, StepIDs: []string{}, EventIDs: []string{}, Exact: true, Confidence: 1, Gaps: []string{}, Tags: r.Tags,
 	}
 	if len(steps) == 0 && len(t.Steps) > 0 {
@@ -145,18 +145,6 @@ func Refs(list []alert.Alert) []timeline.AlertRef {
 		})
 	}
 	return refs
-}
-
-// Withdrawn returns the alerts of before that are not among now, as withdrawn at
-// a revision.
-func Withdrawn(before, now []alert.Alert, revision uint32) (gone []alert.Alert) {
-	for _, a := range before {
-		if !slices.ContainsFunc(now, func(b alert.Alert) bool { return b.ID == a.ID }) {
-			a.State, a.Revision = alert.Withdrawn, revision
-			gone = append(gone, a)
-		}
-	}
-	return gone
 }
 
 // Rank orders severities; one that is none is -1.

@@ -36,7 +36,8 @@ const (
 )
 
 // Alert is one finding about one timeline (or about an ambient event, when
-// TimelineID is empty), at one revision. ID is the hash of the rule and of the
+// TimelineID is empty), at one revision: the first is 1, and each later one, which
+// takes its place, differs in what it says. ID is the hash of the rule and of the
 // first event that triggered it, so it never changes.
 type Alert struct {
 	ID         string     `json:"alert_id"`

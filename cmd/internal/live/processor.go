@@ -13,10 +13,12 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
+	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/scan"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
@@ -54,8 +56,8 @@ const (
 	forget = 24 * time.Hour
 )
 
-// Processor reads events from the bus, correlates them and sends the timelines
-// to the stream OUT.
+// Processor reads events from the bus, correlates them and sends the timelines and
+// their alerts to the stream OUT.
 type Processor struct {
 	opts     Options
 	js       jetstream.JetStream
@@ -68,9 +70,10 @@ type Processor struct {
 	now     event.Time
 	at      disk.Position
 	decided []*timeline.Timeline
-	muted   bool // results of recovery were delivered before
-	waiting bool // the outbox has rows
-	told    recentIDs
+	muted   bool          // results of recovery were delivered before
+	waiting bool          // the outbox has rows
+	told    []alert.Alert // of the alerts, in this turn
+	failure error         // of the state, while the engine was deciding
 	synced  time.Time
 }
 
@@ -129,19 +132,62 @@ func (p *Processor) Timeline(t *timeline.Timeline) {
 	p.decided = append(p.decided, t)
 }
 
-// judge adds the alerts of a revision to it, and logs those that are new.
+// judge adds the alerts of a revision to it, and notes what is to be told of them.
 func (p *Processor) judge(t *timeline.Timeline) {
 	found, err := p.opts.Rules.Judge(t)
+	had, stateErr := p.had(t)
 	if err != nil {
 		p.opts.Log.Error("a rule could not be judged", "error", err)
+		had = nil // what it would say is not known, so nothing is withdrawn
 	}
+	changes, changesErr := detect.Changes(t.ID, found, had, p.lastTold)
+	p.failure = errors.Join(p.failure, stateErr, changesErr)
 	t.Alerts = append(t.Alerts, detect.Refs(found)...)
-	for i := range found {
-		if a := &found[i]; !p.told.add(a.ID) {
+	for i := range changes {
+		a := &changes[i]
+		switch {
+		case a.State == alert.Withdrawn:
+			p.opts.Log.Info("alert withdrawn", "rule", a.RuleID, "timeline", a.TimelineID, "alert", a.ID)
+		case a.Revision == 1:
 			p.metrics.alert(a)
 			p.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
 		}
 	}
+	p.told = append(p.told, changes...)
+}
+
+// had are the ids of the alerts of the revision before.
+func (p *Processor) had(t *timeline.Timeline) (ids []string, err error) {
+	if t.Revision <= 1 {
+		return nil, nil
+	}
+	var before *timeline.Timeline
+	for _, d := range p.decided { // in this turn
+		if d.ID == t.ID {
+			before = d
+		}
+	}
+	if before == nil {
+		if before, err = p.store.Timeline(t.ID); errors.Is(err, state.ErrNotFound) {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range before.Alerts {
+		ids = append(ids, a.AlertID)
+	}
+	return ids, nil
+}
+
+// lastTold is what was last told of an alert, nil for nothing.
+func (p *Processor) lastTold(id string) (*alert.Alert, error) {
+	for i := len(p.told) - 1; i >= 0; i-- {
+		if p.told[i].ID == id {
+			return &p.told[i], nil
+		}
+	}
+	return p.store.Alert(id)
 }
 
 // Unmatched takes an event of no timeline; it is in the engine's counters.
@@ -240,7 +286,7 @@ func (p *Processor) flush(ctx context.Context) error {
 			select {
 			case <-a.Ok():
 			case err := <-a.Err():
-				return fmt.Errorf("send timelines: %w", err)
+				return fmt.Errorf("send results: %w", err)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -257,9 +303,13 @@ func (p *Processor) flush(ctx context.Context) error {
 	return nil
 }
 
-func outboxOf(list []*timeline.Timeline) (out []disk.Message) {
+func outboxOf(list []*timeline.Timeline, told []alert.Alert) (out []disk.Message) {
 	for _, t := range list {
 		out = append(out, disk.Message{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Data: t.AppendJSON(nil)})
+	}
+	for i := range told {
+		a := &told[i]
+		out = append(out, disk.Message{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Data: a.AppendJSON(nil)})
 	}
 	return out
 }

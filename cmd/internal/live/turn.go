@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"time"
 
@@ -115,7 +116,7 @@ func (t *turn) work() error {
 		p.engine.Push(&t.batch, p.now)
 		t.batch.Events = events
 	}
-	if err := p.engine.Err(); err != nil {
+	if err := errors.Join(p.engine.Err(), p.failure); err != nil {
 		return err
 	}
 	if t.last != nil {
@@ -123,10 +124,10 @@ func (t *turn) work() error {
 		p.at.Sequence, p.at.Created = at.Sequence, at.Created
 	}
 	p.at.Now = p.now
-	out := append(outboxOf(p.decided), t.dead...)
+	out := append(outboxOf(p.decided, p.told), t.dead...)
 	began := time.Now()
 	err := p.store.Turn(disk.Turn{
-		Prior: prior, Events: t.batch.Events, At: p.at, Timelines: p.decided, Outbox: out,
+		Prior: prior, Events: t.batch.Events, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out,
 		Session: func(put func(k, v []byte)) { p.sessions.Changed(event.At(time.Now().Add(-forget)), put) },
 	})
 	if err != nil {
@@ -135,7 +136,7 @@ func (t *turn) work() error {
 	p.at = p.store.Position()
 	p.waiting = p.waiting || len(out) > 0
 	clear(p.decided)
-	p.decided = p.decided[:0]
+	p.decided, p.told = p.decided[:0], p.told[:0]
 	p.metrics.commit(time.Since(began))
 	pending := uint64(0)
 	if t.last != nil {

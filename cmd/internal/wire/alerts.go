@@ -21,8 +21,9 @@ var ErrAlerts = errors.New("--exit-on")
 // alerts judges timelines as they come; those of the last revision count.
 type alerts struct {
 	rules *detect.Set
-	last  map[string][]alert.Alert
-	err   error // the first, of a rule that could not be judged
+	told  map[string]*alert.Alert // by id, as a service would have told it
+	had   map[string][]string     // ids, by timeline
+	err   error                   // the first, of a rule that could not be judged
 	fails int
 }
 
@@ -30,7 +31,7 @@ func newAlerts(rules *detect.Set) *alerts {
 	if rules == nil {
 		return nil
 	}
-	return &alerts{rules: rules, last: map[string][]alert.Alert{}}
+	return &alerts{rules: rules, told: map[string]*alert.Alert{}, had: map[string][]string{}}
 }
 
 // judge adds the alerts of a revision to it.
@@ -44,19 +45,31 @@ func (a *alerts) judge(t *timeline.Timeline) {
 		a.err = cmp.Or(a.err, err)
 	}
 	t.Alerts = append(t.Alerts, detect.Refs(found)...)
-	if delete(a.last, t.ID); len(found) > 0 {
-		a.last[t.ID] = found
+	had := a.had[t.ID]
+	if err != nil {
+		had = nil // what it would say is not known, so nothing is withdrawn
+	}
+	// What was told is in memory: there is no error.
+	changes, _ := detect.Changes(t.ID, found, had, func(id string) (*alert.Alert, error) { return a.told[id], nil })
+	for _, one := range changes {
+		a.told[one.ID] = &one
+	}
+	delete(a.had, t.ID)
+	for i := range found {
+		a.had[t.ID] = append(a.had[t.ID], found[i].ID)
 	}
 }
 
-// all returns the alerts by time, then id.
+// all returns the alerts that are open, by time, then id.
 func (a *alerts) all() []alert.Alert {
 	if a == nil {
 		return nil
 	}
 	var list []alert.Alert
-	for _, l := range a.last {
-		list = append(list, l...)
+	for _, one := range a.told {
+		if one.State == alert.Open {
+			list = append(list, *one)
+		}
 	}
 	slices.SortFunc(list, func(x, y alert.Alert) int { return cmp.Or(cmp.Compare(x.Time, y.Time), cmp.Compare(x.ID, y.ID)) })
 	return list

@@ -11,9 +11,11 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/state/disk"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/event/eventtest"
 	"github.com/sennit-io/sennit/schemas/timeline"
@@ -99,7 +101,7 @@ func TestTurnsComeBack(t *testing.T) {
 	}
 
 	s = open(t, dir)
-	defer s.Close()
+	defer func() { s.Close() }()
 	if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}); got != want {
 		t.Errorf("position %+v, want %+v", got, want)
 	}
@@ -126,6 +128,18 @@ func TestTurnsComeBack(t *testing.T) {
 	}
 	if got, err := s.Timeline("x"); err != nil || got.Revision != 1 || got.End != tl.End {
 		t.Errorf("timeline %+v, %v", got, err)
+	}
+	told := alert.Alert{ID: "a", Revision: 2, State: alert.Withdrawn, Severity: alert.High, StepIDs: []string{"s"}}
+	turn(t, s, disk.Turn{At: s.Position(), Alerts: []alert.Alert{told}})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if got, err := s.Alert("a"); err != nil || cmp.Diff(&told, got, cmpopts.EquateEmpty()) != "" {
+		t.Errorf("alert %+v, %v, want %+v", got, err, told)
+	}
+	if got, err := s.Alert("b"); err != nil || got != nil {
+		t.Errorf("alert %+v, %v of which nothing was told", got, err)
 	}
 	if _, err := s.Timeline("z"); !errors.Is(err, state.ErrNotFound) {
 		t.Errorf("%v, want ErrNotFound", err)
@@ -177,7 +191,8 @@ func TestRetention(t *testing.T) {
 	defer s.Close()
 	for m := range 200 {
 		tl := &timeline.Timeline{ID: fmt.Sprint("t", m%150), Revision: 1, End: at(m)}
-		turn(t, s, disk.Turn{Events: events(2, m), At: disk.Position{Now: at(m)}, Timelines: []*timeline.Timeline{tl}})
+		told := []alert.Alert{{ID: fmt.Sprint("a", m%150), Revision: uint32(m)}}
+		turn(t, s, disk.Turn{Events: events(2, m), At: disk.Position{Now: at(m)}, Timelines: []*timeline.Timeline{tl}, Alerts: told})
 	}
 	got := recover(t, s)
 	if n := len(got); n < 60 || n > 63 || got[0].Now < at(199-62) {
@@ -187,6 +202,13 @@ func TestRetention(t *testing.T) {
 		_, err := s.Timeline(fmt.Sprint("t", m))
 		if kept := err == nil; kept != (m < 50 || m > 135) && m != 136 && m != 137 && m != 138 {
 			t.Errorf("timeline of minute %d is kept: %v", m, kept)
+		}
+		a, err := s.Alert(fmt.Sprint("a", m))
+		if err != nil || (a != nil) != (m < 50 || m > 135) && (m < 136 || m > 138) {
+			t.Errorf("alert of minute %d is kept: %v, %v", m, a != nil, err)
+		}
+		if a != nil && m < 50 && a.Revision != uint32(m+150) {
+			t.Errorf("alert of minute %d has revision %d, want the later one", m, a.Revision)
 		}
 	}
 }

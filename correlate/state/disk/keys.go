@@ -19,6 +19,8 @@ const (
 	keyOutbox   = 'o' // turn, place
 	keyTimeline = 't' // timeline id
 	keyExpiry   = 'x' // bucket, timeline id
+	keyAlert    = 'a' // alert id
+	keyAlertEnd = 'y' // bucket, alert id
 )
 
 // bucketWidth is how much time shares a bucket.
@@ -37,8 +39,8 @@ func outboxKey(turn uint64, place int) []byte {
 	return binary.BigEndian.AppendUint32(k, uint32(place))
 }
 
-func expiryKey(bucket uint32, id string) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{keyExpiry}, bucket), id...)
+func expiryKey(first byte, bucket uint32, id string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{first}, bucket), id...)
 }
 
 // turnOf is the turn of a segment's or an outbox row's key.

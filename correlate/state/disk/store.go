@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/sennit-io/sennit/correlate/state"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
@@ -197,26 +198,45 @@ func (s *Store) Sessions(f func(key, value []byte) error) error {
 
 // Timeline returns the last committed revision, or state.ErrNotFound.
 func (s *Store) Timeline(id string) (*timeline.Timeline, error) {
-	var v []byte
-	err := s.db.View(func(tx *badger.Txn) (err error) {
-		v, err = get(tx, append([]byte{keyTimeline}, id...))
-		return err
-	})
+	t := new(timeline.Timeline)
+	found, err := s.row(keyTimeline, id, t)
 	switch {
 	case err != nil:
-		return nil, err
-	case len(v) < 4:
+		return nil, fmt.Errorf("read timeline %s: %w", id, err)
+	case !found:
 		return nil, state.ErrNotFound
+	}
+	return t, nil
+}
+
+// Alert returns what was last told of an alert, nil for nothing.
+func (s *Store) Alert(id string) (*alert.Alert, error) {
+	a := new(alert.Alert)
+	found, err := s.row(keyAlert, id, a)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read alert %s: %w", id, err)
+	case !found:
+		return nil, nil
+	}
+	return a, nil
+}
+
+// row reads what kept wrote.
+func (s *Store) row(first byte, id string, into any) (found bool, err error) {
+	var v []byte
+	err = s.db.View(func(tx *badger.Txn) (err error) {
+		v, err = get(tx, append([]byte{first}, id...))
+		return err
+	})
+	if err != nil || len(v) < 4 {
+		return false, err
 	}
 	text, err := s2.Decode(nil, v[4:])
 	if err != nil {
-		return nil, fmt.Errorf("read timeline %s: %w", id, ErrDamaged)
+		return false, ErrDamaged
 	}
-	t := new(timeline.Timeline)
-	if err := json.Unmarshal(text, t); err != nil {
-		return nil, fmt.Errorf("read timeline %s: %w", id, err)
-	}
-	return t, nil
+	return true, json.Unmarshal(text, into)
 }
 
 // Sync makes everything committed survive a power cut; a crash of the program it

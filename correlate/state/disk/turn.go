@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"github.com/sennit-io/sennit/correlate/state"
+	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
@@ -31,8 +32,10 @@ type Turn struct {
 	// Session calls its argument for each sender to remember, with an empty
 	// value for one to forget. May be nil.
 	Session func(put func(key, value []byte))
-	// Timelines are the revisions decided, Outbox what is to be sent.
+	// Timelines are the revisions decided, Alerts those told of, Outbox what is to be
+	// sent.
 	Timelines []*timeline.Timeline
+	Alerts    []alert.Alert
 	Outbox    []Message
 }
 
@@ -64,6 +67,10 @@ func (s *Store) Turn(t Turn) error {
 	}
 	w.segments(&t)
 	w.timelines(t.Timelines, s.opts.Keep.Nanoseconds())
+	for i := range t.Alerts {
+		a := &t.Alerts[i]
+		w.kept(keyAlert, keyAlertEnd, a.ID, bucketOf(t.At.Now.Add(s.opts.Keep))+1, a.AppendJSON(nil))
+	}
 	w.expire(t.At.Now)
 	if t.Session != nil {
 		t.Session(func(k, v []byte) {
@@ -246,11 +253,15 @@ func (w *writer) segments(t *Turn) {
 
 func (w *writer) timelines(list []*timeline.Timeline, keep int64) {
 	for _, t := range list {
-		bucket := bucketOf(t.End+event.Time(keep)) + 1
-		v := binary.BigEndian.AppendUint32(nil, bucket)
-		w.set(append([]byte{keyTimeline}, t.ID...), append(v, s2.Encode(nil, t.AppendJSON(nil))...))
-		w.set(expiryKey(bucket, t.ID), nil)
+		w.kept(keyTimeline, keyExpiry, t.ID, bucketOf(t.End+event.Time(keep))+1, t.AppendJSON(nil))
 	}
+}
+
+// kept writes a row that expires with a bucket.
+func (w *writer) kept(row, expiry byte, id string, bucket uint32, text []byte) {
+	v := binary.BigEndian.AppendUint32(nil, bucket)
+	w.set(append([]byte{row}, id...), append(v, s2.Encode(nil, text)...))
+	w.set(expiryKey(expiry, bucket, id), nil)
 }
 
 // deletesPerTurn bounds what a turn pays for the past.
@@ -280,14 +291,17 @@ func (s *Store) sweep(tx *badger.Txn, now event.Time) error {
 		s.expired = append(s.expired, k)
 		return nil
 	})
-	if err == nil || errors.Is(err, over) {
-		err = each(tx, []byte{keyExpiry}, false, func(k, _ []byte) error {
+	for _, of := range []struct{ expiry, row byte }{{keyExpiry, keyTimeline}, {keyAlertEnd, keyAlert}} {
+		if err != nil && !errors.Is(err, over) {
+			return err
+		}
+		err = each(tx, []byte{of.expiry}, false, func(k, _ []byte) error {
 			bucket := binary.BigEndian.Uint32(k[1:])
 			if bucket >= bucketOf(now) {
 				return over
 			}
 			s.expired = append(s.expired, k)
-			row := append([]byte{keyTimeline}, k[5:]...)
+			row := append([]byte{of.row}, k[5:]...)
 			v, err := get(tx, row)
 			if err != nil {
 				return err
