@@ -66,8 +66,9 @@ func newProcessor() *cobra.Command {
 		GroupID: "live",
 		Short:   "Stitch what nodes send to the bus",
 		Long: `Read the events that 'sennit node' sends to a bus (NATS with JetStream), stitch
-them, and append every timeline to a file, one revision a line. Timelines go to the
-stream OUT as well, for other consumers.
+them, and append every timeline to a file, one revision a line. For other consumers
+timelines go to the stream OUT as well, as sennit.out.timeline, and the revisions of
+alerts as sennit.out.alert.SEVERITY.
 
 The streams are made if they are not there, and checked if they are. The process
 may be killed at any time: what it must not lose is in its folder, and on the bus.
@@ -85,6 +86,6 @@ One processor works on a bus, for all nodes.`,
 	}
 	files := f.data("sennit-data")
 	f.out(files)
-	addFlags(cmd, files, f.listening(false), f.connecting(), f.working(true))
+	addFlags(cmd, files, f.listening(false), f.connecting(), f.working(true), f.webhooks.group())
 	return cmd
 }

@@ -33,6 +33,7 @@ func newReplay() *cobra.Command {
 		cpuProfile string
 		rulesDir   string
 		exitOn     string
+		webhooks   webhookFlags
 	)
 	cmd := &cobra.Command{
 		Use:     "replay PATH...",
@@ -52,9 +53,10 @@ The text form draws the most interesting request: the one with the worst alert
 one with an error, then the one with the most layers and joins, then the longest.
 
 Results go to standard output; progress, warnings and the summary to standard
-error. The exit code is 0 when all is well, also if some lines could not be
-read; 1 if nothing could be read or the work failed; 2 for wrong flags or a
-missing file.`,
+error. Alerts are posted to webhooks at the end, as they stand then; a receiver that
+is away is tried for a minute. The exit code is 0 when all is well, also if some
+lines could not be read; 1 if nothing could be read, the work failed or an alert
+could not be delivered; 2 for wrong flags or a missing file.`,
 		Example: `  # Draw the most interesting request in a folder of recordings
   sennit replay events/
 
@@ -84,8 +86,8 @@ missing file.`,
 				return usagef("--shards, --sort-memory and --width must not be negative")
 			}
 			switch {
-			case rulesDir == "" && (o.AlertsFile != "" || exitOn != ""):
-				return usagef("--alerts and --exit-on need --rules DIR")
+			case rulesDir == "" && (o.AlertsFile != "" || exitOn != "" || len(webhooks.urls) > 0):
+				return usagef("--alerts, --exit-on and --webhook need --rules DIR")
 			case exitOn != "" && detect.Rank(alert.Severity(exitOn)) < 0:
 				return usagef("--exit-on %q: must be one of %s", exitOn, detect.SeverityNames())
 			case rulesDir != "":
@@ -93,6 +95,9 @@ missing file.`,
 					return &usageError{err}
 				}
 				o.ExitOn = alert.Severity(exitOn)
+			}
+			if o.Sinks, err = webhooks.open(nil); err != nil {
+				return err
 			}
 			stopProfile, err := profileCPU(cpuProfile)
 			if err != nil {
@@ -131,7 +136,7 @@ missing file.`,
 	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
 	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")
 	judging.set.StringVar(&exitOn, "exit-on", "", "exit with 1 if there is an alert of `SEVERITY` or worse: "+detect.SeverityNames())
-	addFlags(cmd, reading, formatting, judging, results)
+	addFlags(cmd, reading, formatting, judging, results, webhooks.group())
 	cmd.Flags().StringVar(&cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
 	_ = cmd.Flags().MarkHidden("cpuprofile") // it exists, so there is no error
 	return cmd

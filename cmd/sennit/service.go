@@ -26,6 +26,7 @@ type serviceFlags struct {
 	bus       live.BusOptions
 	intake    live.IntakeOptions
 	pipeline  live.PipelineOptions
+	webhooks  webhookFlags
 	tokenFile string
 	rulesDir  string
 	spool     *byteSize
@@ -139,12 +140,6 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 			return usagef("%s is empty, it must hold the token that senders show", f.tokenFile)
 		}
 	}
-	if f.rulesDir != "" {
-		var err error
-		if f.pipeline.Rules, err = loadRules(f.rulesDir); err != nil {
-			return err
-		}
-	}
 	if f.pipeline.Out == "" {
 		f.pipeline.Out = filepath.Join(f.service.Dir, "timelines.jsonl")
 	}
@@ -153,6 +148,18 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		handler = slog.NewJSONHandler(cmd.ErrOrStderr(), nil)
 	}
 	f.service.Log = slog.New(handler)
+	if len(f.webhooks.urls) > 0 && f.rulesDir == "" {
+		return usagef("--webhook needs --rules DIR, of what is to be told")
+	}
+	var err error
+	if f.rulesDir != "" {
+		if f.pipeline.Rules, err = loadRules(f.rulesDir); err != nil {
+			return err
+		}
+	}
+	if f.pipeline.Sinks, err = f.webhooks.open(f.service.Log); err != nil {
+		return err
+	}
 	f.service.Listening = func(a live.Addresses) {
 		var parts []string
 		if otlp {

@@ -23,6 +23,10 @@ a sender is not lost, and no revision is written twice.
 A request's timeline is written when nothing that belongs to it can still come in
 time (--lateness after its end), and once more when something did.
 
+Alerts go to webhooks as they change: an alert that a later revision of its timeline
+no longer has is withdrawn. A receiver that is away is tried for a day; 'sennit
+sinks' shows how it stands.
+
 /healthz, /readyz and /metrics are served for operators. SIGINT and SIGTERM drain
 and end it.`,
 		Example: `  # Everything under ./sennit-data, spans to 127.0.0.1:4317 or :4318
@@ -36,6 +40,9 @@ and end it.`,
 
   # With what the kernel of this machine sees
   sudo sennit up --sockets
+
+  # Be told of what the starter rules find
+  sennit up --rules deploy/rules --webhook https://hooks.example.com/sennit --webhook-secret-file secret
 
   # Watch the requests of an agent
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 ./agent &
@@ -56,6 +63,6 @@ and end it.`,
 	files := f.data("sennit-data")
 	f.follow(files)
 	f.out(files)
-	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.working(true))
+	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.working(true), f.webhooks.group())
 	return cmd
 }

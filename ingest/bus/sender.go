@@ -224,7 +224,7 @@ func (s *Sender) Run(ctx context.Context) error {
 			if closed && len(out) == 0 && len(pending) == 0 {
 				return nil
 			}
-			if len(pending) > 0 && time.Since(pending[0].at) > ackWait {
+			if len(pending) > 0 && time.Since(pending[0].at) > publishWait {
 				pending[0].ack = nil
 			}
 		case <-ctx.Done():
@@ -265,7 +265,7 @@ func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 		return nil
 	}
 	if first.ack != nil {
-		late := time.NewTimer(ackWait)
+		late := time.NewTimer(publishWait)
 		defer late.Stop()
 		select {
 		case <-first.ack.Ok():

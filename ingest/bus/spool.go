@@ -100,7 +100,7 @@ func (s *Spool) dropped(record []byte) {
 const (
 	drainBytes = 4 << 20 // under way at once
 	drainPause = 500 * time.Millisecond
-	ackWait    = 5 * time.Second
+	publishWait    = 5 * time.Second
 )
 
 // Run sends what waits, in its order, whenever the bus is there, until ctx ends. An
@@ -154,7 +154,7 @@ func (s *Spool) drain(ctx context.Context, js jetstream.JetStream) error {
 		}
 		acks = append(acks, ack)
 	}
-	late := time.NewTimer(ackWait)
+	late := time.NewTimer(publishWait)
 	defer late.Stop()
 	for _, ack := range acks {
 		select {

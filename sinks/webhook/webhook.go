@@ -42,7 +42,9 @@ type Sink struct {
 	config Config
 	url    *url.URL
 	client *http.Client
-	until  time.Time // the receiver asked not to be called before
+	inRow  int       // failures
+	until  time.Time // it is left alone
+	why    error     // it is left alone
 	gone   bool      // it answered 410
 }
 
@@ -93,27 +95,22 @@ func (s *Sink) Takes(r *sinks.Record) bool {
 	return a.Severity.Rank() < 0 || a.Severity.Rank() >= s.config.MinSeverity.Rank()
 }
 
-// patience is how many requests may fail one after another before the rest of a
-// batch waits: a receiver that is down is not called for each.
-const patience = 3
-
-var errNotTried = errors.New("not tried: the receiver did not take what was sent before")
+// A receiver that failed so often one after another is left alone for a while, the
+// longer the more often, and then tried with one alert.
+const (
+	patience   = 3
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
 
 // Write posts each record. What fails is in the Failures it returns.
 func (s *Sink) Write(ctx context.Context, batch []sinks.Record) error {
 	var failed sinks.Failures
-	inRow := 0
 	for i := range batch {
-		f := s.write(ctx, &batch[i], inRow)
-		switch {
-		case f == nil:
-			inRow = 0
-			continue
-		case !f.Permanent:
-			inRow++
+		if f := s.write(ctx, &batch[i]); f != nil {
+			f.Index = i
+			failed = append(failed, *f)
 		}
-		f.Index = i
-		failed = append(failed, *f)
 	}
 	if len(failed) == 0 {
 		return nil
@@ -121,7 +118,7 @@ func (s *Sink) Write(ctx context.Context, batch []sinks.Record) error {
 	return failed
 }
 
-func (s *Sink) write(ctx context.Context, r *sinks.Record, inRow int) *sinks.Failure {
+func (s *Sink) write(ctx context.Context, r *sinks.Record) *sinks.Failure {
 	if !s.Takes(r) {
 		return nil
 	}
@@ -130,9 +127,7 @@ func (s *Sink) write(ctx context.Context, r *sinks.Record, inRow int) *sinks.Fai
 	case s.gone:
 		return &sinks.Failure{Err: ErrGone, Permanent: true}
 	case wait > 0:
-		return &sinks.Failure{Err: errors.New("not tried: the receiver asked to wait"), After: wait}
-	case inRow >= patience || ctx.Err() != nil:
-		return &sinks.Failure{Err: errNotTried}
+		return &sinks.Failure{Err: fmt.Errorf("not tried again yet: %w", s.why), After: wait}
 	}
 	a := new(alert.Alert)
 	if err := json.Unmarshal(r.Data, a); err != nil {
@@ -143,17 +138,29 @@ func (s *Sink) write(ctx context.Context, r *sinks.Record, inRow int) *sinks.Fai
 		return &sinks.Failure{Err: fmt.Errorf("write the body: %w", err), Permanent: true}
 	}
 	f := s.post(ctx, messageID(a), body)
-	if f == nil {
-		return nil
+	if f == nil || f.Permanent {
+		s.inRow = 0
+	} else {
+		s.pause(f)
 	}
-	if f.After > 0 {
-		s.until = time.Now().Add(f.After)
-	}
-	if errors.Is(f.Err, ErrGone) {
+	if f != nil && errors.Is(f.Err, ErrGone) {
 		s.gone = true
 		s.config.Log.Error("a webhook is disabled", "host", s.url.Host, "error", ErrGone)
 	}
 	return f
+}
+
+// pause leaves the receiver alone after a failure, if it asked for that or fails and
+// fails.
+func (s *Sink) pause(f *sinks.Failure) {
+	s.inRow++
+	wait := f.After
+	if n := s.inRow - patience; n >= 0 {
+		wait = max(wait, min(firstPause<<min(n, 10), lastPause))
+	}
+	if wait > 0 {
+		s.until, s.why = time.Now().Add(wait), f.Err
+	}
 }
 
 // post makes one request; nil says that the receiver took it.

@@ -223,8 +223,8 @@ func TestAnswers(t *testing.T) {
 	f(503, "soon", false, 0)
 }
 
-// A receiver that asks to wait is not called by other alerts either; one that fails
-// several times is left alone for the rest of a batch; one that is gone for good.
+// A receiver that asks to wait is not called for other alerts either; one that fails
+// several times is left alone for a while; one that is gone for good.
 func TestLeavesAlone(t *testing.T) {
 	batch := make([]sinks.Record, 6)
 	for i := range batch {
@@ -249,7 +249,7 @@ func TestLeavesAlone(t *testing.T) {
 			t.Errorf("%s: called %d times, want %d; %d failed, want %d: %v", name, len(*got), called, len(failed), failures, err)
 		}
 		for i, one := range failed {
-			if one.Index != i+1 || one.Permanent != permanent || header != "" && one.After < 8*time.Second {
+			if one.Index != i+1 || one.Permanent != permanent || header != "" && one.After < 8*time.Second || code == 500 && i > 2 && one.After == 0 {
 				t.Errorf("%s: failure %d is %+v", name, i, one)
 			}
 		}
@@ -258,6 +258,34 @@ func TestLeavesAlone(t *testing.T) {
 	f("fails", 500, "", 4, 5, false)
 	f("gone", 410, "", 2, 5, true)
 	f("refuses each", 422, "", 6, 5, true)
+}
+
+// A receiver that comes back is called again, and the pauses begin anew.
+func TestComesBack(t *testing.T) {
+	url, got := receive(t, func(n int, w http.ResponseWriter) {
+		if n <= 3 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	s := open(t, webhook.Config{URL: url})
+	write := func() time.Duration {
+		var failed sinks.Failures
+		if errors.As(s.Write(t.Context(), []sinks.Record{record(sample())}), &failed) {
+			return failed[0].After
+		}
+		return -1
+	}
+	for range 3 {
+		write()
+	}
+	wait := write()
+	if len(*got) != 3 || wait <= 0 || wait > time.Second {
+		t.Fatalf("called %d times, left alone for %v", len(*got), wait)
+	}
+	time.Sleep(wait)
+	if write() != -1 || write() != -1 || len(*got) != 5 {
+		t.Errorf("called %d times, want 5", len(*got))
+	}
 }
 
 func TestHangs(t *testing.T) {

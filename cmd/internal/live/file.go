@@ -45,7 +45,7 @@ func (f *fileSink) connect(ctx context.Context) error {
 		return err
 	}
 	if r.Lost > 0 {
-		f.log.Error("the stream dropped timelines before they were written", "messages", r.Lost)
+		f.log.Error("the stream dropped results before they were written; timelines may be missing", "messages", r.Lost)
 	}
 	if f.reader != nil {
 		f.reader.Close()
@@ -87,6 +87,12 @@ func (f *fileSink) run(ctx context.Context) error {
 			return f.writer.Close()
 		}
 	}
+}
+
+// close gives back what was opened, without run.
+func (f *fileSink) close() error {
+	f.reader.Close()
+	return f.writer.Close()
 }
 
 // errAway is wrapped by errors of the bus.

@@ -12,6 +12,7 @@ import (
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/sinks/fanout"
 )
 
 // Metrics are the counters of a processor, in the names of --stats. They count
@@ -32,6 +33,7 @@ type Metrics struct {
 	gaveUp    [event.Sources]uint64 // events that the spool had no room for
 	alerts    map[[2]string]uint64  // by rule and severity
 	commits   prometheus.Histogram
+	lanes     []*fanout.Lane
 }
 
 // NewMetrics returns metrics that are registered with r.
@@ -95,6 +97,13 @@ func (m *Metrics) alert(a *alert.Alert) {
 	m.alerts[[2]string{a.RuleID, string(a.Severity)}]++
 }
 
+// sink has a sink counted.
+func (m *Metrics) sink(l *fanout.Lane) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lanes = append(m.lanes, l)
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -119,12 +128,20 @@ var (
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
+	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
+	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
 	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp, descSpooled, descSpool, descGaveUp, descAlerts, descEnvelopes, descPending, descDelay, descBytes} {
+	for _, d := range []*prometheus.Desc{
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp,
+		descSpooled, descSpool, descGaveUp,
+		descAlerts, descEnvelopes, descPending, descDelay,
+		descSinks, descBacklog,
+		descBytes,
+	} {
 		ch <- d
 	}
 	m.commits.Describe(ch)
@@ -202,6 +219,14 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	put(descPending, prometheus.GaugeValue, float64(m.pending))
 	if m.mark != 0 {
 		put(descDelay, prometheus.GaugeValue, m.now.Sub(m.mark).Seconds())
+	}
+	for _, l := range m.lanes {
+		st := l.Status()
+		count(descSinks, st.Delivered, st.Name, "delivered")
+		count(descSinks, st.Retried, st.Name, "retried")
+		count(descSinks, st.Dead, st.Name, "dead")
+		count(descSinks, st.Ignored, st.Name, "ignored")
+		put(descBacklog, prometheus.GaugeValue, float64(st.Backlog), st.Name)
 	}
 	put(descBytes, prometheus.GaugeValue, float64(m.bytes))
 }

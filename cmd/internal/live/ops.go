@@ -14,11 +14,12 @@ import (
 )
 
 // ops serves what an operator asks: /healthz (the process lives), /readyz (it
-// reads from the bus) and /metrics.
+// reads from the bus), /metrics, and, to this machine, /sinks.
 type ops struct {
 	registry *prometheus.Registry
 	metrics  *Metrics
 	ready    atomicReady
+	desk     atomic.Pointer[desk]
 	listener net.Listener
 	server   *http.Server
 }
@@ -43,6 +44,8 @@ func listenOps(addr string) (*ops, error) {
 		fmt.Fprintln(w, "ready")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
+	mux.Handle("/sinks", deskHandler(&o.desk))
+	mux.Handle("/sinks/", deskHandler(&o.desk))
 	o.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	return o, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/sinks/fanout"
 )
 
 // PipelineOptions say how events become timelines, and where these go.
@@ -18,12 +19,14 @@ type PipelineOptions struct {
 	Window window.Config
 	Out    string // file of the timelines
 	Rules  *detect.Set
+	Sinks  []fanout.Config
 }
 
-// pipeline is a processor and its sink.
+// pipeline is a processor and its sinks.
 type pipeline struct {
 	processor *Processor
-	sink      *fileSink
+	file      *fileSink
+	lanes     []*lane
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops) (*pipeline, error) {
@@ -31,12 +34,22 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFile(ctx, js, out.Out, s.Log)
-	if err != nil {
+	l := &pipeline{processor: p}
+	if l.file, err = openFile(ctx, js, out.Out, s.Log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	for _, c := range out.Sinks {
+		c.Log = s.Log
+		one, err := openLane(ctx, js, c)
+		if err != nil {
+			return nil, errors.Join(err, l.file.close(), p.Close())
+		}
+		l.lanes = append(l.lanes, one)
+		o.metrics.sink(one.Lane)
+	}
+	o.desk.Store(&desk{js, l.lanes})
 	o.ready.when(o.metrics.Ready)
-	return &pipeline{p, f}, nil
+	return l, nil
 }
 
 // run works until ctx ends; what was decided by then is written.
@@ -52,7 +65,11 @@ func (p *pipeline) run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		defer stopWorking()
-		return p.sink.run(sinking)
+		return p.file.run(sinking)
 	})
+	// What they have not delivered by then waits for the next start.
+	for _, l := range p.lanes {
+		g.Go(func() error { return l.run(sinking) })
+	}
 	return g.Wait()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sennit-io/sennit/ingest/replay/extsort"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/sinks/fanout"
 )
 
 // ErrStrict is what --strict makes of input that could not all be read.
@@ -43,6 +44,8 @@ type Options struct {
 	Rules      *detect.Set
 	AlertsFile string
 	ExitOn     alert.Severity
+	// Sinks get the alerts, as they are at the end.
+	Sinks []fanout.Config
 	// Strict makes an error of records and files that could not be read.
 	Strict bool
 	// Messages takes the summary and warnings, and the meter if Meter is set.
@@ -133,6 +136,11 @@ func Replay(ctx context.Context, o Options) error {
 		return err
 	case readErr != nil:
 		return readErr
+	}
+	if err := deliver(ctx, o.Sinks, out.alerts.all(), o.Messages); err != nil {
+		return err
+	}
+	switch {
 	case o.Strict && !clean(stats, &read):
 		return ErrStrict
 	case o.ExitOn != "":
