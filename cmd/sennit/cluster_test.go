@@ -6,15 +6,17 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sennit-io/sennit/ingest/bus/embed"
 )
@@ -125,10 +127,6 @@ func TestClusterSurvivesKills(t *testing.T) {
 			}
 		}
 	}
-	second := exec.Command("sennit", "processor", "--data", filepath.Join(dir, "second"), "--nats", url, "--http", "127.0.0.1:0")
-	if said, err := second.CombinedOutput(); err == nil || !strings.Contains(string(said), "another processor works on this bus") {
-		t.Errorf("a second processor: %v\n%s", err, said)
-	}
 	var addr atomic.Value
 	addr.Store(n.otlp)
 	sent, stop, done := 0, make(chan struct{}), make(chan struct{})
@@ -196,4 +194,91 @@ func TestClusterSurvivesKills(t *testing.T) {
 		}
 		seen[l] = true
 	}
+}
+
+// TestProcessorsTakeOver: of three processors the one that leads is killed, the next
+// is stopped for longer than its lease lasts and woken again, and each has a file of
+// its own. All files hold all requests and say the same, each revision once.
+func TestProcessorsTakeOver(t *testing.T) {
+	dir := t.TempDir()
+	port := freePort(t)
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
+	b := startProgram(t, "natsd", filepath.Join(dir, "bus"), strconv.Itoa(port))
+	start := func(i int) *service {
+		return startService(t, "processor", "--data", filepath.Join(dir, strconv.Itoa(i)), "--nats", url, "--lateness", "1s", "--http", "127.0.0.1:0")
+	}
+	all := []*service{start(0), start(1), start(2)}
+	n := startService(t, "node", "--data", filepath.Join(dir, "node"), "--nats", url, "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	stop, done, sent := make(chan struct{}), make(chan struct{}), 0
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			for body := request(sent); !post(n.otlp, body); {
+				time.Sleep(20 * time.Millisecond)
+			}
+			sent++
+		}
+	}()
+	// leader waits for one among some to lead.
+	leader := func(among ...int) int {
+		t.Helper()
+		for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			for _, i := range among {
+				if strings.Contains(all[i].scrape(t), "\nsennit_processor_leads 1\n") {
+					return i
+				}
+			}
+		}
+		t.Fatal("nobody leads")
+		return 0
+	}
+	first := leader(0, 1, 2)
+	time.Sleep(3 * time.Second)
+	all[first].kill(t)
+	rest := slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return i == first })
+	second := leader(rest...)
+	all[first] = start(first)
+	time.Sleep(2 * time.Second)
+	if err := all[second].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	leader(slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return i == second })...)
+	time.Sleep(2 * time.Second)
+	if err := all[second].cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	close(stop)
+	<-done
+	var want []string
+	for i, s := range all {
+		path := filepath.Join(dir, strconv.Itoa(i), "timelines.jsonl")
+		waitFor(t, path, sent)
+		s.kill(t)
+		lines, last := readTimelines(t, path)
+		if len(last) != sent {
+			t.Errorf("processor %d has %d timelines of %d requests", i, len(last), sent)
+		}
+		sorted := slices.Sorted(slices.Values(lines))
+		if twice := len(sorted) - len(slices.Compact(slices.Clone(sorted))); twice > 0 {
+			t.Errorf("processor %d has %d revisions twice", i, twice)
+		}
+		if i == 0 {
+			want = sorted
+		}
+		if d := cmp.Diff(want, sorted); d != "" {
+			t.Errorf("processors 0 and %d differ: %.1000s", i, d)
+		}
+	}
+	t.Logf("%d requests", sent)
+	if sent < 500 {
+		t.Errorf("only %d requests were sent", sent)
+	}
+	n.kill(t)
+	b.kill(t)
 }

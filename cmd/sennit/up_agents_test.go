@@ -17,25 +17,30 @@ import (
 	"github.com/sennit-io/sennit/ingest/rpc/rpctest"
 )
 
+// scrape returns what /metrics says.
+func (s *service) scrape(t *testing.T) string {
+	t.Helper()
+	r, err := http.Get("http://" + s.http + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // metric waits until /metrics has a line.
 func (s *service) metric(t *testing.T, line string) {
 	t.Helper()
-	var all string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		r, err := http.Get("http://" + s.http + "/metrics")
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if all = string(b); strings.Contains(all, "\n"+line+"\n") {
+		if strings.Contains(s.scrape(t), "\n"+line+"\n") {
 			return
 		}
 	}
-	t.Fatalf("waited in vain for %s in\n%s", line, all)
+	t.Fatalf("waited in vain for %s in\n%s", line, s.scrape(t))
 }
 
 // TestUpAsksAgents: flows and events come from the agents' own sockets, an agent

@@ -186,7 +186,7 @@ func (e *Engine) Err() error { return e.err }
 // which nothing happens.
 func (e *Engine) work(mark event.Time) {
 	quantum := event.Time(e.cfg.Window.Quantum)
-	for e.err == nil {
+	for e.err == nil && e.done.Add(e.cfg.Window.Quantum) <= mark {
 		start := e.next()
 		if start == event.Never {
 			return

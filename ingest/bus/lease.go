@@ -9,11 +9,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrTaken says that another processor works on the bus.
-var ErrTaken = errors.New("another processor works on this bus, with another data folder: only one can")
+// ErrTaken says that another processor leads.
+var ErrTaken = errors.New("another processor leads")
 
-// Lease is the right to work on the bus, held by compare-and-set in a key-value
-// bucket whose entries expire.
+// Lease is the right to lead the processors of a bus, held by compare-and-set in a
+// key-value bucket whose entries expire.
 type Lease struct {
 	kv       jetstream.KeyValue
 	holder   string
@@ -23,8 +23,8 @@ type Lease struct {
 const (
 	leaseBucket = "SENNIT_LEASES"
 	leaseKey    = "processor"
-	leaseTTL    = 15 * time.Second
-	leaseRenew  = 5 * time.Second
+	leaseTTL    = 6 * time.Second
+	leaseRenew  = 2 * time.Second
 )
 
 // Acquire takes the lease for a holder. What the same holder had before it died is

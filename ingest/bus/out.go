@@ -34,25 +34,48 @@ func AlertID(severity, id string, revision uint32, state string) string {
 	return severity + "/" + id + "/" + strconv.FormatUint(uint64(revision), 10) + "/" + state
 }
 
-// Publish sends a message; the same id is stored once, however often it is sent
-// within the duplicate window, and a reader filters the rest by it. Timelines go to
-// sennit.out.timeline, alerts to sennit.out.alert.SEVERITY.
-func Publish(js jetstream.JetStream, kind Out, id string, body []byte) (jetstream.PubAckFuture, error) {
+// Stream is where a kind goes.
+func (k Out) Stream() string {
+	if k == OutDead {
+		return StreamDead
+	}
+	return StreamOut
+}
+
+// MessageID is the id under which the stream stores a message.
+func MessageID(kind Out, id string) string {
+	if kind == OutAlert {
+		_, id, _ = strings.Cut(id, "/")
+	}
+	return string(rune(kind)) + "/" + id
+}
+
+// Publish sends a message to its stream if that ends with a sequence: nobody else has
+// written to it meanwhile. Timelines go to sennit.out.timeline, alerts to
+// sennit.out.alert.SEVERITY, envelopes that cannot be read to sennit.dead.envelope.
+func Publish(js jetstream.JetStream, kind Out, id string, body []byte, behind uint64) (jetstream.PubAckFuture, error) {
 	m := nats.NewMsg(outTimeline)
 	m.Data = body
 	switch kind {
 	case OutAlert:
-		severity, rest, _ := strings.Cut(id, "/")
-		m.Subject, id = outAlert+severity, rest
+		severity, _, _ := strings.Cut(id, "/")
+		m.Subject = outAlert + severity
 	case OutDead:
 		m.Subject = deadPrefix + "envelope"
 	}
-	m.Header.Set(nats.MsgIdHdr, string(rune(kind))+"/"+id)
+	m.Header.Set(nats.MsgIdHdr, MessageID(kind, id))
+	m.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(behind, 10))
 	ack, err := js.PublishMsgAsync(m)
 	if err != nil {
 		return nil, fmt.Errorf("send %s: %w", id, err)
 	}
 	return ack, nil
+}
+
+// Overtaken reports whether a stream refused a message because it has another end.
+func Overtaken(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
 // OutReader reads the timelines of the stream OUT in its order, for a sink that knows how

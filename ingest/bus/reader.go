@@ -28,6 +28,7 @@ type Message struct {
 	Stored    time.Time
 	Pending   uint64 // how many more the stream holds
 	Data      []byte
+	Tick      bool  // nothing but the time at which it was stored
 	Err       error // a subject that no sender uses: the envelope is poison
 }
 
@@ -92,8 +93,19 @@ func (r *Reader) Next(wait time.Duration) (m Message, ok bool, err error) {
 		return m, false, fmt.Errorf("read events: %w", err)
 	}
 	m = Message{Sequence: meta.Sequence.Stream, Stored: meta.Timestamp, Pending: meta.NumPending, Data: raw.Data()}
-	m.Partition, m.Node, m.Err = parseSubject(raw.Subject())
+	if m.Tick = raw.Subject() == tickSubject; !m.Tick {
+		m.Partition, m.Node, m.Err = parseSubject(raw.Subject())
+	}
 	return m, true, nil
+}
+
+// Tick publishes a message that says nothing but when the stream has stored it: to
+// all who read the stream the same time passes.
+func Tick(ctx context.Context, js jetstream.JetStream) error {
+	if _, err := js.Publish(ctx, tickSubject, nil); err != nil {
+		return fmt.Errorf("tell the time: %w", err)
+	}
+	return nil
 }
 
 // Close ends reading.

@@ -28,6 +28,7 @@ const (
 	outTimeline  = outPrefix + "timeline"
 	outAlert     = outPrefix + "alert." // severity
 	outAgain     = outPrefix + "again." // sink: what is sent once more, to it alone
+	tickSubject = eventsPrefix + "tick.tick.tick" // no node's: its partition is none
 	deadPrefix   = "sennit.dead."
 
 	undeliveredPrefix = "sennit.undelivered." // sink

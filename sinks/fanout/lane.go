@@ -58,8 +58,8 @@ const (
 	backlogEvery = 2 * time.Second
 )
 
-// Run serves the sink until ctx ends or there is nothing more, and closes it. While
-// the source is away it waits.
+// Run serves the sink until ctx ends or there is nothing more. While the source is
+// away it waits. It may be called again.
 func (l *Lane) Run(ctx context.Context, from source) error {
 	var looked time.Time
 	for away := false; ctx.Err() == nil; {
@@ -74,7 +74,7 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			l.backlog.Store(0)
-			return l.Sink.Close()
+			return nil
 		case err != nil:
 			if !away {
 				l.Log.Warn("results for a sink cannot be read", "sink", l.Name, "error", err)
@@ -83,8 +83,11 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 		}
 		away = err != nil
 	}
-	return l.Sink.Close()
+	return nil
 }
+
+// Close closes the sink.
+func (l *Lane) Close() error { return l.Sink.Close() }
 
 // pause waits, unless ctx ends.
 func pause(ctx context.Context, d time.Duration) {

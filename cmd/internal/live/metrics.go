@@ -19,6 +19,7 @@ import (
 // from the start of the state: recovery counts again what it pushes again.
 type Metrics struct {
 	isReady   atomic.Bool
+	leads     bool
 	mu        sync.Mutex
 	stats     shard.Stats
 	now, mark event.Time
@@ -49,6 +50,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 func (m *Metrics) Ready() bool { return m.isReady.Load() }
 
 func (m *Metrics) ready(v bool) { m.isReady.Store(v) }
+
+func (m *Metrics) lead(v bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leads = v
+}
 
 func (m *Metrics) envelope(result string, n uint64) {
 	m.mu.Lock()
@@ -126,6 +133,7 @@ var (
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
+	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
 	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
@@ -138,7 +146,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
-		descAlerts, descEnvelopes, descPending, descDelay,
+		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
 		descBytes,
 	} {
@@ -216,6 +224,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)
 	}
+	leads := 0.0
+	if m.leads {
+		leads = 1
+	}
+	put(descLeads, prometheus.GaugeValue, leads)
 	put(descPending, prometheus.GaugeValue, float64(m.pending))
 	if m.mark != 0 {
 		put(descDelay, prometheus.GaugeValue, m.now.Sub(m.mark).Seconds())

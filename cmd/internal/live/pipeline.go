@@ -27,14 +27,15 @@ type pipeline struct {
 	processor *Processor
 	file      *fileSink
 	lanes     []*lane
+	leading   *leadership // nil: alone
 }
 
-func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Log: s.Log})
+func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
 	if err != nil {
 		return nil, err
 	}
-	l := &pipeline{processor: p}
+	l := &pipeline{processor: p, leading: leading}
 	if l.file, err = openFile(ctx, js, out.Out, s.Log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -69,7 +70,7 @@ func (p *pipeline) run(ctx context.Context) error {
 	})
 	// What they have not delivered by then waits for the next start.
 	for _, l := range p.lanes {
-		g.Go(func() error { return l.run(sinking) })
+		g.Go(func() error { return errors.Join(p.leading.while(sinking, l.run), l.Close()) })
 	}
 	return g.Wait()
 }

@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"strconv"
@@ -23,19 +22,13 @@ import (
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
-// Clock tells the engine's time of a turn: from the last message read and its
-// events, and, with a nil message, when nothing came. Zero means that it has not
-// moved.
+// Clock tells the engine's time from a message and its events. It must tell the same
+// to whoever reads the stream.
 type Clock func(m *bus.Message, events []event.Event) event.Time
 
-// StreamClock is the time at which the stream stored a message, which is the
-// same for whoever reads it, and this machine's while nothing comes.
-func StreamClock(m *bus.Message, _ []event.Event) event.Time {
-	if m == nil {
-		return event.At(time.Now())
-	}
-	return event.At(m.Stored)
-}
+// StreamClock is the time at which the stream stored a message. While nothing comes
+// the processor that leads sends ticks.
+func StreamClock(m *bus.Message, _ []event.Event) event.Time { return event.At(m.Stored) }
 
 // Options of a processor.
 type Options struct {
@@ -44,20 +37,26 @@ type Options struct {
 	Window window.Config
 	Rules  *detect.Set // nil for none
 	Clock  Clock       // nil for StreamClock
-	Log    *slog.Logger
+	// Leads tells whether this processor sends results and ticks. Nil for always.
+	Leads func() bool
+	Log   *slog.Logger
 }
 
 // A turn takes at most so much at once; one envelope more may come.
 const (
-	turnEvents = 4096
-	idleWait   = 200 * time.Millisecond
-	syncEvery  = time.Second
+	turnEvents  = 4096
+	idleWait    = 200 * time.Millisecond
+	tickEvery   = 500 * time.Millisecond // while nothing else comes
+	quietTurns  = time.Minute            // after so long a turn of ticks alone is committed too
+	followEvery = 500 * time.Millisecond
+	syncEvery   = time.Second
 	// forget is how long after its last envelope a sender is remembered.
 	forget = 24 * time.Hour
 )
 
 // Processor reads events from the bus, correlates them and sends the timelines and
-// their alerts to the stream OUT.
+// their alerts to the stream OUT. Several may work on one bus: each reads all events
+// and decides the same, and the one that leads sends (docs/adr/0014).
 type Processor struct {
 	opts     Options
 	js       jetstream.JetStream
@@ -67,14 +66,19 @@ type Processor struct {
 	sessions *bus.Sessions
 	metrics  *Metrics
 
-	now     event.Time
-	at      disk.Position
-	decided []*timeline.Timeline
-	muted   bool          // results of recovery were delivered before
-	waiting bool          // the outbox has rows
-	told    []alert.Alert // of the alerts, in this turn
-	failure error         // of the state, while the engine was deciding
-	synced  time.Time
+	outbox   *outbox
+	now      event.Time
+	stored   time.Time // of the last message
+	heard    time.Time // by this machine's clock
+	commit   time.Time
+	followed time.Time
+	at       disk.Position
+	prior    []disk.Push // ticks since the last commit: the last one counts
+	decided  []*timeline.Timeline
+	muted    bool          // results of recovery were delivered before
+	told     []alert.Alert // of the alerts, in this turn
+	failure  error         // of the state, while the engine was deciding
+	synced   time.Time
 }
 
 // NewProcessor opens the state and makes the engine what it was. Errors are
@@ -82,6 +86,9 @@ type Processor struct {
 func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, error) {
 	if o.Clock == nil {
 		o.Clock = StreamClock
+	}
+	if o.Leads == nil {
+		o.Leads = func() bool { return true }
 	}
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
@@ -93,9 +100,12 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{opts: o, js: js, store: store, sessions: bus.NewSessions(), metrics: m, at: store.Position(), waiting: true}
+	p := &Processor{opts: o, js: js, store: store, sessions: bus.NewSessions(), metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
-	if err := p.recover(); err != nil {
+	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
+		err = p.recover()
+	}
+	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return p, nil
@@ -107,11 +117,8 @@ func (p *Processor) recover() error {
 		return err
 	}
 	p.muted = true
-	err := p.store.Recover(new(scan.Intern), func(prior, now event.Time, b *event.Batch) error {
+	err := p.store.Recover(new(scan.Intern), func(now event.Time, b *event.Batch) error {
 		events += len(b.Events)
-		if prior != 0 {
-			p.engine.Push(&event.Batch{}, prior)
-		}
 		p.engine.Push(b, now)
 		return p.engine.Err()
 	})
@@ -201,6 +208,7 @@ func (p *Processor) Close() error { return p.store.Close() }
 // not mend: of the state, or a stream that is not the one it read before.
 func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
+		p.outbox.close()
 		p.metrics.ready(false)
 		err = errors.Join(err, p.store.Sync(), p.store.Close())
 	}()
@@ -224,10 +232,13 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := p.flush(flushing); err != nil {
-		p.opts.Log.Warn("the outbox is left for the next start", "error", err)
+	if err := p.send(sending); err != nil {
+		if errors.Is(err, errState) {
+			return err
+		}
+		p.opts.Log.Warn("results are left for the next start, or for another processor", "error", err)
 	}
 	return nil
 }
@@ -256,7 +267,9 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		if err := t.work(); err != nil {
 			return err
 		}
-		if err := p.flush(ctx); err != nil {
+		if err := p.send(ctx); errors.Is(err, errState) {
+			return err
+		} else if err != nil {
 			p.away(ctx, err)
 		}
 		if time.Since(p.synced) > syncEvery {
@@ -269,38 +282,32 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	return nil
 }
 
-// flush sends what waits in the outbox.
-func (p *Processor) flush(ctx context.Context) error {
-	for p.waiting {
-		var keys [][]byte
-		var acks []jetstream.PubAckFuture
-		err := p.store.Outbox(256, func(k []byte, m disk.Message) error {
-			ack, err := bus.Publish(p.js, bus.Out(m.Kind), m.ID, m.Data)
-			keys, acks = append(keys, k), append(acks, ack)
-			return err
-		})
-		if err != nil {
+// send sends what waits if this processor leads, and ticks if nothing comes. One
+// that does not lead follows what is sent.
+func (p *Processor) send(ctx context.Context) error {
+	leads := p.opts.Leads()
+	p.metrics.lead(leads)
+	if leads && time.Since(p.heard) > tickEvery {
+		ticking, cancel := context.WithTimeout(ctx, asking)
+		defer cancel()
+		if err := bus.Tick(ticking, p.js); err != nil {
 			return err
 		}
-		for _, a := range acks {
-			select {
-			case <-a.Ok():
-			case err := <-a.Err():
-				return fmt.Errorf("send results: %w", err)
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		if len(keys) == 0 {
-			p.waiting = false
-			return nil
-		}
-		if err := p.store.Sent(keys); err != nil {
-			return err
-		}
-		p.waiting = len(keys) == 256
+		p.heard = time.Now()
 	}
-	return nil
+	if p.stored.IsZero() {
+		return nil // it is not known yet how far the events are
+	}
+	if p.outbox.behind() && leads || !leads && time.Since(p.followed) > followEvery {
+		p.followed = time.Now()
+		if err := p.outbox.follow(ctx, p.stored); err != nil {
+			return err
+		}
+	}
+	if !leads {
+		return nil
+	}
+	return p.outbox.send(ctx)
 }
 
 func outboxOf(list []*timeline.Timeline, told []alert.Alert) (out []disk.Message) {

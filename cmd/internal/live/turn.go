@@ -15,15 +15,17 @@ import (
 type turn struct {
 	p      *Processor
 	reader *bus.Reader
-	batch  event.Batch
+	events []event.Event
+	pushes []disk.Push
 	dead   []disk.Message
 	last   *bus.Message
 }
 
-// collect reads what is there, up to a turn's worth; with nothing there it waits
-// a little.
+// collect reads what is there and pushes it, message by message: how many come in
+// one turn is chance, and must not show in what is decided. With nothing there it
+// waits a little.
 func (t *turn) collect() error {
-	for wait := idleWait; len(t.batch.Events) < turnEvents; wait = 20 * time.Millisecond {
+	for wait := idleWait; len(t.events) < turnEvents; wait = 20 * time.Millisecond {
 		m, ok, err := t.reader.Next(wait)
 		if err != nil {
 			return err
@@ -31,8 +33,8 @@ func (t *turn) collect() error {
 		if !ok {
 			return nil
 		}
-		t.take(&m)
 		t.last = &m
+		t.push(&m, t.take(&m))
 		if m.Pending == 0 {
 			return nil
 		}
@@ -40,55 +42,70 @@ func (t *turn) collect() error {
 	return nil
 }
 
+// push gives a message's events to the engine.
+func (t *turn) push(m *bus.Message, b *event.Batch) {
+	p := t.p
+	p.now = max(p.now, p.opts.Clock(m, b.Events))
+	p.stored, p.heard = m.Stored, time.Now()
+	t.events = append(t.events, b.Events...)
+	one := disk.Push{Now: p.now, Events: len(b.Events)}
+	if n := len(t.pushes); n > 0 && t.pushes[n-1].Events == 0 { // of a time that passed
+		t.pushes = t.pushes[:n-1]
+	}
+	t.pushes = append(t.pushes, one)
+	p.engine.Push(b, p.now)
+}
+
 // take opens one envelope. What cannot be read goes to the dead letters, what
 // was taken before is passed over, what is missing becomes a loss, and what
 // claims to be of another node is dropped.
-func (t *turn) take(m *bus.Message) {
-	p := t.p
-	before := len(t.batch.Events)
+func (t *turn) take(m *bus.Message) *event.Batch {
+	p, b := t.p, new(event.Batch)
+	if m.Tick {
+		return b
+	}
 	if m.Err != nil {
 		t.bury(m, m.Err)
-		return
+		return b
 	}
-	h, err := p.opener.Open(m.Data, &t.batch)
+	h, err := p.opener.Open(m.Data, b)
 	if err != nil {
 		t.bury(m, err)
-		return
+		return b
 	}
-	events := t.batch.Events[before:]
 	var newest event.Time
-	for i := range events {
-		newest = max(newest, events[i].Time)
+	for i := range b.Events {
+		newest = max(newest, b.Events[i].Time)
 	}
 	duplicate, missing, since := p.sessions.Take(m.Node, &h, newest, event.At(m.Stored))
 	if duplicate {
-		t.batch.Events = t.batch.Events[:before]
 		p.metrics.envelope("duplicate", 1)
-		return
+		return new(event.Batch)
 	}
 	p.metrics.envelope("taken", 1)
-	kept := t.batch.Events[:before]
-	for i := range events {
-		if n := events[i].Node; n != "" && n != m.Node {
+	kept := b.Events[:0]
+	for i := range b.Events {
+		if n := b.Events[i].Node; n != "" && n != m.Node {
 			p.metrics.dropped("forged_node", 1)
 			continue
 		}
-		kept = append(kept, events[i])
+		kept = append(kept, b.Events[i])
 	}
-	t.batch.Events = kept
+	b.Events = kept
 	if missing > 0 {
 		p.metrics.envelope("missing", missing)
-		e := t.batch.Add(event.KindLoss, h.Source)
+		e := b.Add(event.KindLoss, h.Source)
 		e.Node, e.Time = m.Node, newest
 		if e.Time == 0 {
 			e.Time = event.At(m.Stored)
 		}
 		e.ID = event.ID(h.Session)
 		binary.BigEndian.PutUint64(e.ID[8:], binary.BigEndian.Uint64(e.ID[8:])^h.Sequence)
-		loss := t.batch.NewLoss()
+		loss := b.NewLoss()
 		*loss = event.Loss{Of: h.Source, From: since, To: e.Time, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"}
 		e.Payload = loss
 	}
+	return b
 }
 
 func (t *turn) bury(m *bus.Message, why error) {
@@ -97,51 +114,40 @@ func (t *turn) bury(m *bus.Message, why error) {
 	t.dead = append(t.dead, disk.Message{Kind: byte(bus.OutDead), ID: strconv.FormatUint(m.Sequence, 10), Data: bus.DeadLetter(why, m.Data)})
 }
 
-// work pushes what was collected, and commits.
+// work commits what was read and what came of it. Ticks alone, of which nothing
+// came, wait for the next turn.
 func (t *turn) work() error {
 	p := t.p
-	prior := p.now
-	p.now = max(p.now, p.opts.Clock(t.last, t.batch.Events))
-	if t.last == nil { // time passes
-		p.engine.Push(&t.batch, p.now)
-		if len(p.decided) == 0 {
-			p.metrics.engine(p.engine, p.now, 0, p.store.Size())
-			return p.engine.Err()
-		}
-	} else {
-		events := t.batch.Events
-		if prior != 0 {
-			p.engine.Push(&event.Batch{}, prior) // as recovery will do
-		}
-		p.engine.Push(&t.batch, p.now)
-		t.batch.Events = events
-	}
 	if err := errors.Join(p.engine.Err(), p.failure); err != nil {
 		return err
 	}
-	if t.last != nil {
-		at := t.reader.Position(t.last.Sequence)
-		p.at.Sequence, p.at.Created = at.Sequence, at.Created
+	if t.last == nil {
+		p.metrics.engine(p.engine, p.now, 0, p.store.Size())
+		return nil
 	}
-	p.at.Now = p.now
-	out := append(outboxOf(p.decided, p.told), t.dead...)
+	at := t.reader.Position(t.last.Sequence)
+	p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
+	pushes := append(p.prior, t.pushes...)
+	if len(t.events)+len(t.dead)+len(p.decided) == 0 && time.Since(p.commit) < quietTurns {
+		p.prior = pushes[len(pushes)-1:]
+		p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
+		return nil
+	}
+	out, known := p.outbox.fresh(append(outboxOf(p.decided, p.told), t.dead...))
 	began := time.Now()
 	err := p.store.Turn(disk.Turn{
-		Prior: prior, Events: t.batch.Events, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out,
-		Session: func(put func(k, v []byte)) { p.sessions.Changed(event.At(time.Now().Add(-forget)), put) },
+		Events: t.events, Pushes: pushes, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out, Heard: known,
+		Session: func(put func(k, v []byte)) { p.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
 	})
 	if err != nil {
 		return err
 	}
 	p.at = p.store.Position()
-	p.waiting = p.waiting || len(out) > 0
+	p.outbox.committed(p.at.Turn, out, known)
+	p.prior, p.commit = nil, time.Now()
 	clear(p.decided)
 	p.decided, p.told = p.decided[:0], p.told[:0]
 	p.metrics.commit(time.Since(began))
-	pending := uint64(0)
-	if t.last != nil {
-		pending = t.last.Pending
-	}
-	p.metrics.engine(p.engine, p.now, pending, p.store.Size())
+	p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
 	return nil
 }

@@ -87,7 +87,7 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) e
 	if err != nil {
 		return err
 	}
-	p, err := openPipeline(ctx, js, s, out, o)
+	p, err := openPipeline(ctx, js, s, out, o, nil)
 	if err != nil {
 		source.close()
 		return err
@@ -154,7 +154,8 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 var errBus = errors.New("the bus has closed the connection for good")
 
 // Process runs a processor, and a file of its timelines, on a bus elsewhere until
-// ctx ends.
+// ctx ends. Of several on one bus, one leads: it sends results, and its sinks
+// deliver; the others are ready to take over.
 func Process(ctx context.Context, s Service, b BusOptions, out PipelineOptions) error {
 	o, done, err := s.open()
 	if err != nil {
@@ -176,25 +177,18 @@ func Process(ctx context.Context, s Service, b BusOptions, out PipelineOptions) 
 		if err := b.setup(working, js, s.Log); err != nil {
 			return err
 		}
-		holder, err := identity(s.Dir)
+		leading, err := newLeadership(js, s)
 		if err != nil {
 			return err
 		}
-		lease, err := bus.Acquire(working, js, holder)
+		p, err := openPipeline(working, js, s, out, o, leading)
 		if err != nil {
 			return err
 		}
-		p, err := openPipeline(working, js, s, out, o)
-		if err != nil {
-			return err
-		}
-		// The lease is given back when nothing is written any more.
+		// What leading means is given back when nothing is written any more.
 		keeping, giveBack := context.WithCancel(context.WithoutCancel(working))
 		var owner errgroup.Group
-		owner.Go(func() error {
-			defer stop()
-			return lease.Keep(keeping)
-		})
+		owner.Go(func() error { return leading.run(keeping) })
 		err = p.run(working)
 		giveBack()
 		return errors.Join(err, owner.Wait())

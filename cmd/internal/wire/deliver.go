@@ -24,7 +24,7 @@ func deliver(ctx context.Context, to []fanout.Config, alerts []alert.Alert, mess
 	for i, c := range to {
 		c.MaxAge, c.LastRetry = deliverFor, deliverFor/4
 		lanes[i], queues[i] = fanout.New(c), fanout.NewQueue(records(alerts))
-		all.Go(func() { errs[i] = lanes[i].Run(ctx, queues[i]) })
+		all.Go(func() { errs[i] = errors.Join(lanes[i].Run(ctx, queues[i]), lanes[i].Close()) })
 	}
 	all.Wait()
 	for i, l := range lanes {

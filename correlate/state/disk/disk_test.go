@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,14 +60,14 @@ func turn(t *testing.T, s *disk.Store, v disk.Turn) {
 }
 
 type recovered struct {
-	Prior, Now event.Time
-	Events     []event.Event
+	Now    event.Time
+	Events []event.Event
 }
 
 func recover(t *testing.T, s *disk.Store) (out []recovered) {
 	t.Helper()
-	if err := s.Recover(copied{}, func(prior, now event.Time, b *event.Batch) error {
-		out = append(out, recovered{prior, now, b.Events})
+	if err := s.Recover(copied{}, func(now event.Time, b *event.Batch) error {
+		out = append(out, recovered{now, b.Events})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -88,11 +89,11 @@ func outbox(t *testing.T, s *disk.Store) (keys [][]byte, ids []string) {
 func TestTurnsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	first := disk.Turn{Prior: at(0), Events: events(3000, 1), At: disk.Position{Sequence: 7, Created: 9, Epoch: 1, Now: at(1)}}
+	first := disk.Turn{Events: events(3000, 1), Pushes: []disk.Push{{Now: at(0)}, {at(0) + 5, 1000}, {at(1), 2000}}, At: disk.Position{Sequence: 7, Created: 9, Epoch: 1, Now: at(1)}}
 	first.Session = func(put func(k, v []byte)) { put([]byte("a"), []byte("1")); put([]byte("b"), []byte("2")) }
 	turn(t, s, first)
 	tl := &timeline.Timeline{ID: "x", Revision: 1, Start: at(0), End: at(1)}
-	second := disk.Turn{Prior: at(1), At: disk.Position{Sequence: 8, Created: 9, Epoch: 2, Now: at(2)}, Timelines: []*timeline.Timeline{tl}, Outbox: []disk.Message{{'t', "x/1", []byte("one")}, {'t', "y/1", []byte("\x00two")}}}
+	second := disk.Turn{Pushes: []disk.Push{{Now: at(2)}}, At: disk.Position{Sequence: 8, Created: 9, Epoch: 2, Now: at(2)}, Timelines: []*timeline.Timeline{tl}, Outbox: []disk.Message{{'t', "x/1", []byte("one")}, {'t', "y/1", []byte("\x00two")}}}
 	second.Session = func(put func(k, v []byte)) { put([]byte("a"), nil) }
 	turn(t, s, second)
 	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}}) // nothing but the position
@@ -105,7 +106,7 @@ func TestTurnsComeBack(t *testing.T) {
 	if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}); got != want {
 		t.Errorf("position %+v, want %+v", got, want)
 	}
-	want := []recovered{{at(0), at(1), first.Events}, {at(1), at(2), nil}}
+	want := []recovered{{at(0), nil}, {at(0) + 5, first.Events[:1000]}, {at(1), first.Events[1000:]}, {at(2), nil}}
 	if d := cmp.Diff(want, recover(t, s), eventtest.Equal); d != "" {
 		t.Errorf("turns (-want +got):\n%s", d)
 	}
@@ -152,7 +153,7 @@ func TestHugeTurn(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	big := make([]byte, 100<<10)
-	huge := disk.Turn{At: disk.Position{Sequence: 1, Now: at(1)}, Events: events(1, 1)}
+	huge := disk.Turn{At: disk.Position{Sequence: 1, Now: at(1)}, Events: events(1, 1), Pushes: []disk.Push{{at(1), 1}}}
 	for i := range 300 {
 		huge.Outbox = append(huge.Outbox, disk.Message{Kind: 't', ID: fmt.Sprint(i), Data: big})
 	}
@@ -192,7 +193,7 @@ func TestRetention(t *testing.T) {
 	for m := range 200 {
 		tl := &timeline.Timeline{ID: fmt.Sprint("t", m%150), Revision: 1, End: at(m)}
 		told := []alert.Alert{{ID: fmt.Sprint("a", m%150), Revision: uint32(m)}}
-		turn(t, s, disk.Turn{Events: events(2, m), At: disk.Position{Now: at(m)}, Timelines: []*timeline.Timeline{tl}, Alerts: told})
+		turn(t, s, disk.Turn{Events: events(2, m), Pushes: []disk.Push{{at(m), 2}}, At: disk.Position{Now: at(m)}, Timelines: []*timeline.Timeline{tl}, Alerts: told})
 	}
 	got := recover(t, s)
 	if n := len(got); n < 60 || n > 63 || got[0].Now < at(199-62) {
@@ -219,7 +220,7 @@ func TestErrors(t *testing.T) {
 	if _, err := disk.Open(dir, opts); !errors.Is(err, disk.ErrInUse) {
 		t.Errorf("opened twice: %v", err)
 	}
-	turn(t, s, disk.Turn{Events: events(10, 1), At: disk.Position{Now: at(1)}})
+	turn(t, s, disk.Turn{Events: events(10, 1), Pushes: []disk.Push{{at(1), 10}}, At: disk.Position{Now: at(1)}})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'v'}, binary.BigEndian.AppendUint32(nil, 2)) }); err != nil {
+	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'v'}, binary.BigEndian.AppendUint32(nil, disk.Version+1)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
@@ -271,9 +272,45 @@ func BenchmarkTurn(b *testing.B) {
 	list := events(4096, 1)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if err := s.Turn(disk.Turn{Events: list, At: disk.Position{Now: at(i / 100)}}); err != nil {
+		if err := s.Turn(disk.Turn{Events: list, Pushes: []disk.Push{{at(i / 100), len(list)}}, At: disk.Position{Now: at(i / 100)}}); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(list)), "ns/event")
+}
+
+// What was seen of the results of others is there in the next life, with how far
+// their stream was followed, and is gone when it was decided or forgotten.
+func TestDelivered(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	turn(t, s, disk.Turn{At: disk.Position{Now: at(1)}, Outbox: []disk.Message{{'t', "x/1", nil}, {'t', "y/1", nil}}})
+	keys, _ := outbox(t, s)
+	place := disk.Place{Sequence: 3, Created: 8}
+	if err := s.Delivered(disk.Delivery{Stream: "OUT", Place: place, Sent: keys[:1], Heard: []string{"t/a/1", "t/b/1", "t/c/1"}}); err != nil {
+		t.Fatal(err)
+	}
+	turn(t, s, disk.Turn{At: disk.Position{Now: at(1)}, Heard: []string{"t/b/1"}})
+	place.Sequence = 4
+	if err := s.Delivered(disk.Delivery{Stream: "OUT", Place: place, Forget: []string{"t/c/1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	defer s.Close()
+	var heard []string
+	if err := s.Heard(func(id string) { heard = append(heard, id) }); err != nil || !slices.Equal(heard, []string{"t/a/1"}) {
+		t.Errorf("heard %q, %v", heard, err)
+	}
+	if got, err := s.Place("OUT"); err != nil || got != place {
+		t.Errorf("place %+v, %v, want %+v", got, err, place)
+	}
+	if got, err := s.Place("DEAD"); err != nil || got != (disk.Place{}) {
+		t.Errorf("place %+v, %v of a stream that was not followed", got, err)
+	}
+	if _, ids := outbox(t, s); len(ids) != 1 || ids[0] != "t y/1 " {
+		t.Errorf("%q wait", ids)
+	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Version of the layout of keys and values, docs/state-format.md.
-const Version = 1
+const Version = 2
 
 // First bytes of the keys.
 const (
@@ -19,6 +19,8 @@ const (
 	keyOutbox   = 'o' // turn, place
 	keyTimeline = 't' // timeline id
 	keyExpiry   = 'x' // bucket, timeline id
+	keyPlace    = 'q' // stream
+	keyHeard    = 'h' // message id
 	keyAlert    = 'a' // alert id
 	keyAlertEnd = 'y' // bucket, alert id
 )
@@ -34,7 +36,8 @@ func segmentKey(bucket uint32, turn uint64, part int) []byte {
 	return binary.BigEndian.AppendUint16(k, uint16(part))
 }
 
-func outboxKey(turn uint64, place int) []byte {
+// OutboxKey is the key of a turn's message, as Outbox gives it.
+func OutboxKey(turn uint64, place int) []byte {
 	k := binary.BigEndian.AppendUint64([]byte{keyOutbox}, turn)
 	return binary.BigEndian.AppendUint32(k, uint32(place))
 }

@@ -23,6 +23,7 @@ import (
 var (
 	ErrInUse   = errors.New("the state folder is in use by another process")
 	ErrNewer   = errors.New("the state was written by a newer sennit: use that one, or an empty folder")
+	ErrOlder   = errors.New("the state was written by an older sennit, before its first release: begin with an empty folder and what the stream still holds")
 	ErrFull    = errors.New("no space left for the state: free some, nothing is lost until then")
 	ErrDamaged = errors.New("the state is damaged: restore it, or begin with an empty folder and what the stream still holds")
 )
@@ -61,7 +62,7 @@ type Store struct {
 }
 
 // Open opens a state folder, or makes one. What a crash left of a turn that was
-// not committed is removed. Errors are ErrInUse, ErrNewer, ErrFull, ErrDamaged,
+// not committed is removed. Errors are ErrInUse, ErrNewer, ErrOlder, ErrFull, ErrDamaged,
 // wrapped with the folder.
 func Open(dir string, o Options) (*Store, error) {
 	if o.MinFree == 0 {
@@ -107,6 +108,8 @@ func (s *Store) load() error {
 			return s.empty(tx)
 		case len(v) != 4:
 			return ErrDamaged
+		case binary.BigEndian.Uint32(v) < Version:
+			return ErrOlder
 		case binary.BigEndian.Uint32(v) > Version:
 			return fmt.Errorf("%w (version %d, this one reads %d)", ErrNewer, binary.BigEndian.Uint32(v), Version)
 		}

@@ -23,20 +23,28 @@ type Message struct {
 
 // Turn is one step of a processor: what it read, and what came of it.
 type Turn struct {
-	// Prior is the engine's clock before the events were pushed (it may have
-	// been told that time passes), At.Now when they were.
-	Prior  event.Time
+	// Events in the order of the stream, and how they were pushed.
 	Events []event.Event
+	Pushes []Push
 	// At is where the turn ends; its number of turns is filled in.
 	At Position
 	// Session calls its argument for each sender to remember, with an empty
 	// value for one to forget. May be nil.
 	Session func(put func(key, value []byte))
-	// Timelines are the revisions decided, Alerts those told of, Outbox what is to be
-	// sent.
+	// Timelines are the revisions decided, Alerts what was told last of alerts,
+	// Outbox what is to be sent.
 	Timelines []*timeline.Timeline
 	Alerts    []alert.Alert
 	Outbox    []Message
+	// Heard are the ids of Delivery.Heard that were decided in this turn.
+	Heard []string
+}
+
+// Push is so many events that the engine was given at once, and its clock then.
+// With none, time has passed.
+type Push struct {
+	Now    event.Time
+	Events int
 }
 
 // segmentSize is how many bytes of events make a part of a segment.
@@ -63,9 +71,12 @@ func (s *Store) Turn(t Turn) error {
 	// What is large comes first: if it does not fit into one transaction, what
 	// went ahead counts only once the position, in the last one, says so.
 	for i, m := range t.Outbox {
-		w.set(outboxKey(t.At.Turn, i), append(append(append([]byte{m.Kind}, m.ID...), 0), m.Data...))
+		w.set(OutboxKey(t.At.Turn, i), append(append(append([]byte{m.Kind}, m.ID...), 0), m.Data...))
 	}
 	w.segments(&t)
+	for _, id := range t.Heard {
+		w.delete(append([]byte{keyHeard}, id...))
+	}
 	w.timelines(t.Timelines, s.opts.Keep.Nanoseconds())
 	for i := range t.Alerts {
 		a := &t.Alerts[i]
@@ -94,12 +105,11 @@ func (s *Store) Turn(t Turn) error {
 	return nil
 }
 
-// Recover gives back the turns that are still kept, oldest first. The batch may
-// be kept.
-func (s *Store) Recover(strings event.Interner, f func(prior, now event.Time, b *event.Batch) error) error {
+// Recover gives back the pushes of the turns that are still kept, oldest first. The
+// batch may be kept.
+func (s *Store) Recover(strings event.Interner, f func(now event.Time, b *event.Batch) error) error {
 	r := event.WireReader{Strings: strings}
-	var turn uint64
-	var prior, now event.Time
+	var now event.Time
 	var b *event.Batch
 	flush := func() error {
 		if b == nil {
@@ -107,35 +117,43 @@ func (s *Store) Recover(strings event.Interner, f func(prior, now event.Time, b 
 		}
 		full := b
 		b = nil
-		return f(prior, now, full)
+		return f(now, full)
 	}
-	err := s.db.View(func(tx *badger.Txn) error {
-		return each(tx, []byte{keySegment}, true, func(k, v []byte) error {
-			if b == nil || turnOf(k) != turn {
+	segment := func(plain []byte) error {
+		for len(plain) > 0 {
+			size, n := binary.Uvarint(plain)
+			if n <= 0 || size > uint64(len(plain)-n) {
+				return ErrDamaged
+			}
+			plain = plain[n:]
+			if size == 0 { // the next push
 				if err := flush(); err != nil {
 					return err
 				}
-				b, turn = new(event.Batch), turnOf(k)
+				if len(plain) < 8 {
+					return ErrDamaged
+				}
+				now, b = event.Time(binary.BigEndian.Uint64(plain)), new(event.Batch)
+				plain = plain[8:]
+				continue
 			}
-			if len(v) < 16 {
+			if b == nil {
 				return ErrDamaged
 			}
-			prior, now = event.Time(binary.BigEndian.Uint64(v)), event.Time(binary.BigEndian.Uint64(v[8:]))
-			plain, err := s2.Decode(nil, v[16:])
+			if err := r.Read(b, plain[:size]); err != nil {
+				return fmt.Errorf("%w (%w)", ErrDamaged, err)
+			}
+			plain = plain[size:]
+		}
+		return nil
+	}
+	err := s.db.View(func(tx *badger.Txn) error {
+		return each(tx, []byte{keySegment}, true, func(_, v []byte) error {
+			plain, err := s2.Decode(nil, v)
 			if err != nil {
 				return fmt.Errorf("%w (%w)", ErrDamaged, err)
 			}
-			for len(plain) > 0 {
-				size, n := binary.Uvarint(plain)
-				if n <= 0 || size > uint64(len(plain)-n) {
-					return ErrDamaged
-				}
-				if err := r.Read(b, plain[n:n+int(size)]); err != nil {
-					return fmt.Errorf("%w (%w)", ErrDamaged, err)
-				}
-				plain = plain[n+int(size):]
-			}
-			return nil
+			return segment(plain)
 		})
 	})
 	if err == nil {
@@ -221,32 +239,29 @@ func (w *writer) commit() error {
 	return nil
 }
 
-// segments writes the turn's events; a turn that only told the time leaves its
-// clock if something came of it.
+// segments writes the turn's pushes: a zero and the clock, then each event after
+// its length.
 func (w *writer) segments(t *Turn) {
-	if len(t.Events) == 0 && len(t.Outbox) == 0 && len(t.Timelines) == 0 {
-		return
-	}
 	var plain, one []byte
 	part := 0
 	write := func() {
-		head := binary.BigEndian.AppendUint64(nil, uint64(t.Prior))
-		head = binary.BigEndian.AppendUint64(head, uint64(t.At.Now))
-		v := make([]byte, 16+s2.MaxEncodedLen(len(plain)))
-		copy(v, head)
-		v = v[:16+len(s2.Encode(v[16:], plain))]
-		w.set(segmentKey(bucketOf(t.At.Now), t.At.Turn, part), v)
+		w.set(segmentKey(bucketOf(t.At.Now), t.At.Turn, part), s2.Encode(nil, plain))
 		part++
 		plain = plain[:0]
 	}
-	for i := range t.Events {
-		one = t.Events[i].AppendWire(one[:0])
-		plain = append(binary.AppendUvarint(plain, uint64(len(one))), one...)
-		if len(plain) >= segmentSize {
-			write()
+	events := t.Events
+	for _, p := range t.Pushes {
+		plain = binary.BigEndian.AppendUint64(append(plain, 0), uint64(p.Now))
+		for i := range events[:p.Events] {
+			one = events[i].AppendWire(one[:0])
+			plain = append(binary.AppendUvarint(plain, uint64(len(one))), one...)
+			if len(plain) >= segmentSize {
+				write()
+			}
 		}
+		events = events[p.Events:]
 	}
-	if len(plain) > 0 || part == 0 {
+	if len(plain) > 0 {
 		write()
 	}
 }
