@@ -33,6 +33,8 @@ const (
 	// again included. More stay in the stream.
 	mostPending = 1000
 	fetchAtOnce = 100
+	// forgotten is after how long the place of a sink that is no more is given up.
+	forgotten = 7 * 24 * time.Hour
 )
 
 // NewConsumer finds the place of a sink in the stream, or makes one behind all that
@@ -49,7 +51,7 @@ func NewConsumer(ctx context.Context, js jetstream.JetStream, sink string, kinds
 	}
 	c, err := js.CreateOrUpdateConsumer(ctx, StreamOut, jetstream.ConsumerConfig{
 		Durable: sink, FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxAckPending: mostPending, MaxDeliver: -1,
+		AckWait: ackWait, MaxAckPending: mostPending, MaxDeliver: -1, InactiveThreshold: forgotten,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read results for %s: %w", sink, err)

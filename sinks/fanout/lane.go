@@ -58,13 +58,21 @@ const (
 	backlogEvery = 2 * time.Second
 )
 
-// Run serves the sink until ctx ends or there is nothing more. While the source is
-// away it waits. It may be called again.
+// Run serves the sink until there is nothing more, or ctx ends. When ctx ends it still
+// delivers what is there, within reason. While the source is away it waits. It may be
+// called again.
 func (l *Lane) Run(ctx context.Context, from source) error {
-	var looked time.Time
-	for away := false; ctx.Err() == nil; {
+	var looked, last time.Time
+	for away := false; ; {
+		ended := ctx.Err() != nil
 		batch, err := l.collect(from)
 		l.deliver(ctx, from, batch)
+		switch {
+		case !ended:
+			last = time.Now().Add(grace)
+		case len(batch) == 0 || time.Now().After(last):
+			return nil
+		}
 		if time.Since(looked) > backlogEvery && err == nil {
 			looked = time.Now()
 			if n, err := from.Backlog(); err == nil {
@@ -83,7 +91,6 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 		}
 		away = err != nil
 	}
-	return nil
 }
 
 // Close closes the sink.
@@ -103,18 +110,13 @@ func (l *Lane) collect(from source) (batch []Delivery, err error) {
 	var full time.Time
 	seen := map[key]bool{}
 	for len(batch) < l.BatchCount && size < l.BatchBytes {
-		d, ok := Delivery{}, true
-		if l.carried != nil {
-			d, l.carried = *l.carried, nil
-		} else {
-			wait := idleWait
-			if len(batch) > 0 {
-				wait = max(time.Until(full), 0)
-			}
-			d, ok, err = from.Next(wait)
-			if err != nil || !ok {
-				return batch, err
-			}
+		wait := idleWait
+		if len(batch) > 0 {
+			wait = max(time.Until(full), 0)
+		}
+		d, ok, err := l.next(from, wait)
+		if err != nil || !ok {
+			return batch, err
 		}
 		k := key{d.Kind, d.ID}
 		if until, ok := l.waits.behind(k, d.Revision); ok {
@@ -134,6 +136,15 @@ func (l *Lane) collect(from source) (batch []Delivery, err error) {
 		batch = append(batch, d)
 	}
 	return batch, nil
+}
+
+// next takes what was put aside, or else what the source has.
+func (l *Lane) next(from source, wait time.Duration) (Delivery, bool, error) {
+	if d := l.carried; d != nil {
+		l.carried = nil
+		return *d, true, nil
+	}
+	return from.Next(wait)
 }
 
 // Try hands the sink one record, at once and past the queue.
