@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
@@ -62,6 +63,13 @@ func Open(tls ...string) (*Shim, error) {
 			s.tried(tracepoint.program, fmt.Errorf("this kernel has no tracepoint %s", tracepoint.name))
 		}
 	}
+	sweep := "socket_sweep"
+	if err := tryIterator("bpf_sk_storage_map"); err != nil {
+		sweep = "socket_sweep_tcp"
+		delete(spec.Programs, "socket_sweep")
+	} else {
+		delete(spec.Programs, "socket_sweep_tcp")
+	}
 	if len(tls) == 0 {
 		for program := range opensslPrograms {
 			delete(spec.Programs, program)
@@ -72,7 +80,7 @@ func Open(tls ...string) (*Shim, error) {
 	if s.programs, err = ebpf.NewCollection(spec); err != nil {
 		return nil, refused("load the eBPF programs", err)
 	}
-	if err := s.attach(); err != nil {
+	if err := s.attach(sweep); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -85,7 +93,7 @@ func Open(tls ...string) (*Shim, error) {
 	return s, nil
 }
 
-func (s *Shim) attach() (err error) {
+func (s *Shim) attach(sweep string) (err error) {
 	// The reader comes first, so that what the hooks say has a place to go.
 	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
@@ -113,9 +121,26 @@ func (s *Shim) attach() (err error) {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
 		s.keep(packet.program, l, err)
 	}
-	s.sweep, err = link.AttachIter(link.IterOptions{Program: s.programs.Programs["socket_sweep"], Map: s.programs.Maps["conns"]})
-	s.tried("socket_sweep", err)
+	over := link.IterOptions{Program: s.programs.Programs[sweep]}
+	if sweep == "socket_sweep" {
+		over.Map = s.programs.Maps["conns"]
+	}
+	s.sweep, err = link.AttachIter(over)
+	s.tried(sweep, err)
 	return nil
+}
+
+// tryIterator says whether this kernel loads programs of an iterator: some
+// refuse those that could write into maps.
+func tryIterator(name string) error {
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: name, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err == nil {
+		p.Close()
+	}
+	return err
 }
 
 // hooks says of each program where it sits and what it gives.
@@ -128,6 +153,8 @@ var hooks = map[string]Hook{
 	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
+
+	"socket_sweep_tcp": {Name: "iter/tcp", Gives: "ends of the last exchanges, of this network namespace only (iter/bpf_sk_storage_map is refused)"},
 }
 
 func (s *Shim) keep(program string, l link.Link, err error) {

@@ -160,6 +160,7 @@ const (
 	shimProgSocketSend     = "socket_send"
 	shimProgSocketState    = "socket_state"
 	shimProgSocketSweep    = "socket_sweep"
+	shimProgSocketSweepTcp = "socket_sweep_tcp"
 	shimProgSslDone        = "ssl_done"
 	shimProgSslDoneEx      = "ssl_done_ex"
 	shimProgSslFree        = "ssl_free"
@@ -225,6 +226,7 @@ type shimProgramSpecs struct {
 	SocketSend     *ebpf.ProgramSpec `ebpf:"socket_send"`
 	SocketState    *ebpf.ProgramSpec `ebpf:"socket_state"`
 	SocketSweep    *ebpf.ProgramSpec `ebpf:"socket_sweep"`
+	SocketSweepTcp *ebpf.ProgramSpec `ebpf:"socket_sweep_tcp"`
 	SslDone        *ebpf.ProgramSpec `ebpf:"ssl_done"`
 	SslDoneEx      *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
 	SslFree        *ebpf.ProgramSpec `ebpf:"ssl_free"`
@@ -317,6 +319,7 @@ type shimPrograms struct {
 	SocketSend     *ebpf.Program `ebpf:"socket_send"`
 	SocketState    *ebpf.Program `ebpf:"socket_state"`
 	SocketSweep    *ebpf.Program `ebpf:"socket_sweep"`
+	SocketSweepTcp *ebpf.Program `ebpf:"socket_sweep_tcp"`
 	SslDone        *ebpf.Program `ebpf:"ssl_done"`
 	SslDoneEx      *ebpf.Program `ebpf:"ssl_done_ex"`
 	SslFree        *ebpf.Program `ebpf:"ssl_free"`
@@ -337,6 +340,7 @@ func (p *shimPrograms) Close() error {
 		p.SocketSend,
 		p.SocketState,
 		p.SocketSweep,
+		p.SocketSweepTcp,
 		p.SslDone,
 		p.SslDoneEx,
 		p.SslFree,

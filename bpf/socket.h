@@ -173,12 +173,9 @@ int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
  * end it: the reader sweeps over what has been silent for QUIET. */
 #define QUIET 100000000
 
-SEC("iter/bpf_sk_storage_map")
-int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline int swept(struct conn *c)
 {
-	struct sock *sk = ctx->sk;
-	struct conn *c = ctx->value;
-	if (!sk || !c || !c->dirty)
+	if (!c->dirty)
 		return 0;
 	__u64 now = bpf_ktime_get_boot_ns();
 	if (now - c->progress.last[OUT] < QUIET || now - c->progress.last[IN] < QUIET)
@@ -197,4 +194,22 @@ int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	r->progress = c->progress;
 	bpf_ringbuf_submit(r, wake());
 	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct conn *c = ctx->value;
+	return ctx->sk && c ? swept(c) : 0;
+}
+
+/* Some kernels refuse iterators over values of maps. This one knows only the
+ * sockets of the network namespace in which it runs. */
+SEC("iter/tcp")
+int socket_sweep_tcp(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct tcp_sock *sk = common ? bpf_skc_to_tcp_sock(common) : 0;
+	struct conn *c = sk ? bpf_sk_storage_get(&conns, sk, 0, 0) : 0;
+	return c ? swept(c) : 0;
 }

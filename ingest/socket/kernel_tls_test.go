@@ -60,6 +60,7 @@ try:
         c.request("POST", path, b"a secret prompt", {"traceparent": "` + traceparent + `", "X-Secret": "hush"})
         c.getresponse().read()
 finally:
+    time.sleep(0.2) # the server is on its way out of its last call
     os.kill(child, 9)
 print(child)`
 
