@@ -72,7 +72,9 @@ alerts as sennit.out.alert.SEVERITY.
 
 The streams are made if they are not there, and checked if they are. The process
 may be killed at any time: what it must not lose is in its folder, and on the bus.
-One processor works on a bus, for all nodes.`,
+One processor works for all nodes. Several may be started on one bus, each with a
+folder of its own: all decide the same, one of them leads and sends, and when it
+dies another goes on within seconds; no timeline is sent twice.`,
 		Example: `  sennit processor --nats nats://nats.sennit:4222 --data /var/lib/sennit`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
