@@ -12,12 +12,15 @@ import (
 type flagGroup struct {
 	title string
 	set   *pflag.FlagSet
+	// once: of one call, no keys of the configuration, because other verbs mean
+	// something else by their names.
+	once bool
 }
 
 func newFlagGroup(title string) flagGroup {
 	set := pflag.NewFlagSet(title, pflag.ContinueOnError)
 	set.SortFlags = false
-	return flagGroup{title, set}
+	return flagGroup{title: title, set: set}
 }
 
 // addFlags gives the verb its flags and lists them in their groups.

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sennit-io/sennit/cmd/internal/live"
 )
 
-func newNode() *cobra.Command {
+func nodeRunner() *runner {
 	f := newServiceFlags()
 	var w watchFlags
-	cmd := &cobra.Command{
+	r := &runner{}
+	r.cmd = &cobra.Command{
 		Use:     "node",
 		GroupID: "live",
 		Short:   "Take a node's events and send them to the bus",
@@ -35,33 +38,34 @@ named and left out. With --record this alone is done, into a file.`,
   # Watch for a minute, then stitch what was seen with the spans of the agent
   sudo sennit node --record sockets.jsonl --for 1m
   sennit replay sockets.jsonl spans.jsonl`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if w.record != "" {
-				return w.run(cmd)
-			}
-			if err := f.check(cmd, true); err != nil {
-				return err
-			}
-			if err := w.into(&f.intake); err != nil {
-				return err
-			}
-			ctx, stop := untilStopped(cmd.Context())
-			defer stop()
-			return live.Node(ctx, f.service, f.bus, f.intake)
-		},
 	}
 	files := f.data("sennit-node")
 	f.follow(files)
 	connecting := f.connecting()
 	f.spooling(connecting)
-	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), connecting, f.working(false), w.recording())
-	return cmd
+	r.groups = []flagGroup{files, f.asking(), w.watching(), f.listening(true), connecting, f.working(false), w.recording()}
+	r.check = func() error {
+		if w.record != "" {
+			return w.checkRecording()
+		}
+		if err := f.check(r.cmd, true); err != nil {
+			return err
+		}
+		return w.into(&f.intake)
+	}
+	r.run = func(ctx context.Context) error {
+		if w.record != "" {
+			return w.run(ctx, r.cmd)
+		}
+		return live.Node(ctx, f.service, f.bus, f.intake)
+	}
+	return r
 }
 
-func newProcessor() *cobra.Command {
+func processorRunner() *runner {
 	f := newServiceFlags()
-	cmd := &cobra.Command{
+	r := &runner{}
+	r.cmd = &cobra.Command{
 		Use:     "processor",
 		GroupID: "live",
 		Short:   "Stitch what nodes send to the bus",
@@ -76,18 +80,11 @@ One processor works for all nodes. Several may be started on one bus, each with 
 folder of its own: all decide the same, one of them leads and sends, and when it
 dies another goes on within seconds; no timeline is sent twice.`,
 		Example: `  sennit processor --nats nats://nats.sennit:4222 --data /var/lib/sennit`,
-		Args:    usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.check(cmd, false); err != nil {
-				return err
-			}
-			ctx, stop := untilStopped(cmd.Context())
-			defer stop()
-			return live.Process(ctx, f.service, f.bus, f.pipeline)
-		},
 	}
 	files := f.data("sennit-data")
 	f.out(files)
-	addFlags(cmd, files, f.listening(false), f.connecting(), f.working(true), f.webhooks.group())
-	return cmd
+	r.groups = []flagGroup{files, f.listening(false), f.connecting(), f.working(true), f.webhooks.group()}
+	r.check = func() error { return f.check(r.cmd, false) }
+	r.run = func(ctx context.Context) error { return live.Process(ctx, f.service, f.bus, f.pipeline) }
+	return r
 }

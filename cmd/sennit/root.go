@@ -31,7 +31,10 @@ into one timeline per request, with the evidence for every join.`,
 		&cobra.Group{ID: "rules", Title: "What to be told of:"},
 		&cobra.Group{ID: "accuracy", Title: "How right they are:"},
 	)
-	root.AddCommand(newReplay(), newUp(), newNode(), newDoctor(), newProcessor(), newSinks(), newGet(), newExplain(), newRules(), newSimulate(), newScore(), newLink(), newVersion())
+	root.AddCommand(
+		newReplay(), upRunner().command(), nodeRunner().command(), newDoctor(), processorRunner().command(), recordRunner().command(), newSinks(), newConfig(), newNATSConfig(),
+		newGet(), newExplain(), newRules(), newSimulate(), newScore(), newLink(), newVersion(),
+	)
 	return root
 }
 

@@ -72,6 +72,8 @@ func (f *serviceFlags) listening(otlp bool) flagGroup {
 		g.set.StringVar(&f.tokenFile, "token-file", "", "senders must show the token in `FILE`; needed off loopback")
 	}
 	g.set.StringVar(&f.service.HTTP, "http", "127.0.0.1:9464", "serve /healthz, /readyz and /metrics on `ADDRESS`, empty for nowhere")
+	g.set.BoolVar(&f.service.HTTPOpen, "http-open", false, "allow an --http address that others reach, as probes and Prometheus in Kubernetes must: nothing there is secret or can be changed")
+	g.set.StringVar(&f.service.PProf, "pprof", "", "serve profiles (/debug/pprof) on `ADDRESS`, which must be on loopback")
 	return g
 }
 
@@ -81,6 +83,8 @@ func (f *serviceFlags) connecting() flagGroup {
 	g.set.StringVar(&f.bus.Creds, "nats-creds", "", "user's credentials (JWT and seed) in `FILE`")
 	g.set.StringVar(&f.bus.NKey, "nats-nkey", "", "user's nkey seed in `FILE`")
 	g.set.StringVar(&f.bus.CA, "nats-ca", "", "trust the certificates in `FILE`")
+	g.set.StringVar(&f.bus.Cert, "nats-cert", "", "show the client certificate in `FILE`")
+	g.set.StringVar(&f.bus.Key, "nats-key", "", "its key is in `FILE`")
 	return g
 }
 
@@ -117,13 +121,15 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		return usagef("--hubble-ca, --hubble-cert and --hubble-server-name are of --hubble")
 	case f.bus.Creds != "" && f.bus.NKey != "":
 		return usagef("--nats-creds and --nats-nkey exclude each other")
+	case (f.bus.Cert == "") != (f.bus.Key == ""):
+		return usagef("--nats-cert and --nats-key need each other")
 	}
 	if f.spool != nil {
 		if f.intake.Spool = f.spool.bytes; f.intake.Spool != 0 && f.intake.Spool < bus.MinSpool {
 			return usagef("--spool must be 0 or at least %s", humanize.IBytes(bus.MinSpool))
 		}
 	}
-	for _, file := range []string{f.bus.Creds, f.bus.NKey, f.bus.CA} {
+	for _, file := range []string{f.bus.Creds, f.bus.NKey, f.bus.CA, f.bus.Cert, f.bus.Key} {
 		if file == "" {
 			continue
 		}
@@ -138,6 +144,14 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		}
 		if f.intake.OTLP.Token = strings.TrimSpace(string(b)); f.intake.OTLP.Token == "" {
 			return usagef("%s is empty, it must hold the token that senders show", f.tokenFile)
+		}
+	}
+	if err := f.service.Check(); err != nil {
+		return &usageError{err}
+	}
+	if otlp {
+		if err := f.intake.OTLP.Check(); err != nil {
+			return &usageError{err}
 		}
 	}
 	if f.pipeline.Out == "" {
@@ -165,7 +179,11 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		if otlp {
 			parts = append(parts, fmt.Sprintf("takes OTLP on %s (gRPC) and %s (HTTP)", or(a.GRPC, "-"), or(a.OTLP, "-")))
 		}
-		parts = append(parts, "answers on "+or(a.HTTP, "-"), "keeps its data in "+f.service.Dir)
+		parts = append(parts, "answers on "+or(a.HTTP, "-"))
+		if a.PProf != "" {
+			parts = append(parts, "serves profiles on "+a.PProf)
+		}
+		parts = append(parts, "keeps its data in "+f.service.Dir)
 		fmt.Fprintf(cmd.ErrOrStderr(), "sennit %s\n", strings.Join(parts, ", "))
 	}
 	return nil

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/sennit-io/sennit/cmd/internal/live"
 )
 
-func newUp() *cobra.Command {
+func upRunner() *runner {
 	f := newServiceFlags()
 	var w watchFlags
-	cmd := &cobra.Command{
+	var rec recordFlags
+	r := &runner{}
+	r.cmd = &cobra.Command{
 		Use:     "up",
 		GroupID: "live",
 		Short:   "Stitch live: everything in one process",
@@ -44,25 +48,29 @@ and end it.`,
   # Be told of what the starter rules find
   sennit up --rules deploy/rules --webhook https://hooks.example.com/sennit --webhook-secret-file secret
 
+  # Keep what came in, to replay it later
+  sennit up --record events --record-pack zst
+
   # Watch the requests of an agent
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 ./agent &
   tail -f sennit-data/timelines.jsonl`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.check(cmd, true); err != nil {
-				return err
-			}
-			if err := w.into(&f.intake); err != nil {
-				return err
-			}
-			ctx, stop := untilStopped(cmd.Context())
-			defer stop()
-			return live.Up(ctx, f.service, f.intake, f.pipeline)
-		},
 	}
 	files := f.data("sennit-data")
 	f.follow(files)
 	f.out(files)
-	addFlags(cmd, files, f.asking(), w.watching(), f.listening(true), f.working(true), f.webhooks.group())
-	return cmd
+	recording := newFlagGroup("Recording")
+	recording.set.StringVar(&rec.options.Dir, "record", "", "write the events to files in the folder `DIR` too, which sennit replay reads")
+	rec.add(recording, "record-")
+	r.groups = []flagGroup{files, f.asking(), w.watching(), f.listening(true), f.working(true), f.webhooks.group(), recording}
+	r.check = func() error {
+		if err := f.check(r.cmd, true); err != nil {
+			return err
+		}
+		if err := rec.check(); err != nil {
+			return err
+		}
+		return w.into(&f.intake)
+	}
+	r.run = func(ctx context.Context) error { return live.Up(ctx, f.service, f.intake, f.pipeline, rec.options) }
+	return r
 }

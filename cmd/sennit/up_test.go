@@ -27,14 +27,15 @@ import (
 
 // service is a `sennit up` of its own process.
 type service struct {
-	cmd        *exec.Cmd
-	otlp, http string
-	log        *bytes.Buffer
-	ended      chan error
+	cmd               *exec.Cmd
+	otlp, http, pprof string
+	log               *bytes.Buffer
+	ended             chan error
 }
 
 var (
 	listening = regexp.MustCompile(`answers on (\S+),`)
+	profiling = regexp.MustCompile(`serves profiles on (\S+),`)
 	otlpHTTP  = regexp.MustCompile(`and (\S+) \(HTTP\)`)
 )
 
@@ -71,6 +72,9 @@ func startProgram(t *testing.T, program string, args ...string) *service {
 				s.http = m[1]
 				if m := otlpHTTP.FindStringSubmatch(lines.Text()); m != nil {
 					s.otlp = m[1]
+				}
+				if m := profiling.FindStringSubmatch(lines.Text()); m != nil {
+					s.pprof = m[1]
 				}
 				close(ready)
 			}
@@ -354,8 +358,12 @@ func TestUpRefuses(t *testing.T) {
 		"needs a token":    {"--otlp-http", "0.0.0.0:0", "set a token"},
 		"no such token":    {"--token-file", filepath.Join(dir, "none"), "none"},
 		"no such lateness": {"--lateness", "2h", "between 0 and 1h"},
+		"open to all":      {"--http", "0.0.0.0:0", "0.0.0.0:0 is not a loopback address: listen on 127.0.0.1, or say that"},
+		"open by no host":  {"--http", ":0", "--http-open"},
+		"no such host":     {"--http", "127.0.0.1", "missing port"},
+		"open profiles":    {"--pprof", "0.0.0.0:0", "profiles show what is in memory"},
 	} {
-		args := slices.Concat([]string{"up", "--data", t.TempDir(), "--otlp-grpc", "", "--http", ""}, want[:2])
+		args := slices.Concat([]string{"up", "--data", t.TempDir(), "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", ""}, want[:2])
 		if b, err := exec.Command("sennit", args...).CombinedOutput(); err == nil || !bytes.Contains(b, []byte(want[2])) {
 			t.Errorf("%s: %v\n%s", flag, err, b)
 		}
@@ -370,4 +378,32 @@ func startRefused(t *testing.T, args ...string) string {
 		t.Errorf("sennit %s has started", strings.Join(args, " "))
 	}
 	return string(b)
+}
+
+// TestUpServesProfiles: apart from what others may ask, which can be open.
+func TestUpServesProfiles(t *testing.T) {
+	s := startUp(t, t.TempDir(), "--pprof", "127.0.0.1:0", "--http", "0.0.0.0:0", "--http-open")
+	defer s.kill(t)
+	get := func(url string) (int, string) {
+		t.Helper()
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(b)
+	}
+	if code, body := get("http://" + s.pprof + "/debug/pprof/goroutine?debug=1"); code != http.StatusOK || !strings.Contains(body, "goroutine profile") {
+		t.Errorf("profile: %d %.200s", code, body)
+	}
+	if code, _ := get("http://" + s.http + "/debug/pprof/"); code != http.StatusNotFound {
+		t.Errorf("profiles at the open address: %d", code)
+	}
+	if code, _ := get("http://" + s.http + "/healthz"); code != http.StatusOK {
+		t.Errorf("/healthz: %d", code)
+	}
 }

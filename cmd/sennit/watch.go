@@ -32,13 +32,14 @@ func (f *watchFlags) watching() flagGroup {
 	g := newFlagGroup("Watching")
 	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP/1 exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
 	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP/1 heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, or a program that has it inside; may be given several times")
-	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it (default: the host's name)")
+	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it: spans that name another are refused (default: of any node; with --sockets the host's name)")
 	g.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
 	return g
 }
 
 func (f *watchFlags) recording() flagGroup {
 	g := newFlagGroup("Recording")
+	g.once = true
 	g.set.StringVar(&f.record, "record", "", "watch as with --sockets and write the events to `FILE`, one a line, \"-\" for standard output; no bus is used, and sennit replay reads it")
 	g.set.DurationVar(&f.duration, "for", 0, "stop recording after this `DURATION`, 0 for when interrupted")
 	g.set.StringSliceVar(&f.redactOff, "redact-off", nil, "let through what is dropped by default: `NAME,...` of "+strings.Join(redactNames, ", "))
@@ -68,9 +69,10 @@ func (f *watchFlags) into(in *live.IntakeOptions) error {
 	switch {
 	case f.record == "" && (f.duration != 0 || len(f.redactOff) > 0):
 		return usagef("--for and --redact-off are of --record")
-	case !f.sockets && (f.node != "" || f.cluster != "" || len(f.tls) > 0):
-		return usagef("--tls, --node and --cluster are of --sockets (or --record)")
+	case !f.sockets && len(f.tls) > 0:
+		return usagef("--tls is of --sockets (or --record)")
 	case !f.sockets:
+		in.OTLP.Node, in.OTLP.Cluster = f.node, f.cluster
 		return nil
 	}
 	d, err := f.decoder(in.OTLP.Redact)
@@ -82,14 +84,20 @@ func (f *watchFlags) into(in *live.IntakeOptions) error {
 	return nil
 }
 
+// checkRecording refuses what cannot be.
+func (f *watchFlags) checkRecording() error {
+	_, err := redactPolicy(f.redactOff)
+	if err == nil && f.duration < 0 {
+		err = usagef("--for must not be negative")
+	}
+	return err
+}
+
 // run records until ctx ends or the time is up.
-func (f *watchFlags) run(cmd *cobra.Command) error {
+func (f *watchFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	policy, err := redactPolicy(f.redactOff)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case f.duration < 0:
-		return usagef("--for must not be negative")
 	}
 	d, err := f.decoder(policy)
 	if err != nil {
@@ -100,9 +108,8 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer shim.Close()
-	ctx, stop := untilStopped(cmd.Context())
-	defer stop()
 	if f.duration > 0 {
+		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, f.duration)
 		defer stop()
 	}

@@ -236,3 +236,28 @@ func TestLease(t *testing.T) {
 		t.Errorf("after it was given back: %v", err)
 	}
 }
+
+// TestSince: a reader that begins at a time gets what was stored since.
+func TestSince(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	s, _ := run(t, js, "n")
+	send := func(i int) {
+		t.Helper()
+		if err := errors.Join(s.Send(t.Context(), numbered("n", i)), s.Flush(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1)
+	time.Sleep(10 * time.Millisecond)
+	since := time.Now()
+	send(2)
+	r, err := bus.NewReaderSince(t.Context(), js, since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	m, ok, err := r.Next(10 * time.Second)
+	if err != nil || !ok || m.Sequence != 2 || m.Pending != 0 {
+		t.Errorf("it begins with %d, %v, %v", m.Sequence, ok, err)
+	}
+}

@@ -17,7 +17,11 @@ import (
 
 func publish(t *testing.T, js jetstream.JetStream, kind bus.Out, id, body string) {
 	t.Helper()
-	ack, err := bus.Publish(js, kind, id, []byte(body))
+	stream, err := js.Stream(t.Context(), kind.Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := bus.Publish(js, kind, id, []byte(body), stream.CachedInfo().State.LastSeq)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,19 @@ type Reader struct {
 // refuses a position of another stream. What the stream has dropped meanwhile is
 // counted in Lost.
 func NewReader(ctx context.Context, js jetstream.JetStream, from Position) (*Reader, error) {
+	return newReader(ctx, js, from, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from.Sequence + 1,
+	})
+}
+
+// NewReaderSince reads what the stream stored since a time.
+func NewReaderSince(ctx context.Context, js jetstream.JetStream, since time.Time) (*Reader, error) {
+	return newReader(ctx, js, Position{}, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	})
+}
+
+func newReader(ctx context.Context, js jetstream.JetStream, from Position, cfg jetstream.OrderedConsumerConfig) (*Reader, error) {
 	s, err := js.Stream(ctx, StreamEvents)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
@@ -64,9 +77,7 @@ func NewReader(ctx context.Context, js jetstream.JetStream, from Position) (*Rea
 	if first := info.State.FirstSeq; from.Created != 0 && first > start {
 		r.Lost = first - start
 	}
-	consumer, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
-	})
+	consumer, err := s.OrderedConsumer(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}

@@ -98,9 +98,9 @@ func (s *Spool) dropped(record []byte) {
 }
 
 const (
-	drainBytes = 4 << 20 // under way at once
-	drainPause = 500 * time.Millisecond
-	publishWait    = 5 * time.Second
+	drainBytes  = 4 << 20 // under way at once
+	drainPause  = 500 * time.Millisecond
+	publishWait = 5 * time.Second
 )
 
 // Run sends what waits, in its order, whenever the bus is there, until ctx ends. An

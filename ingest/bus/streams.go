@@ -24,16 +24,21 @@ type Limits struct {
 	MaxAge   time.Duration // of EVENTS, and of OUT
 }
 
-// Setup makes the streams that are missing and checks those that exist. An error
-// that wraps ErrStream says what differs and how to mend it.
-func Setup(ctx context.Context, js jetstream.JetStream, l Limits) error {
-	want := []jetstream.StreamConfig{
+// streams are those that a bus has. What is published to them, and may be read by
+// whom, is in permissions.go.
+func streams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
 		{Name: StreamEvents, Subjects: []string{eventsPrefix + "*.*.*"}, Description: "envelopes of events"},
 		{Name: StreamOut, Subjects: []string{outPrefix + ">"}, Description: "timelines and alerts for the sinks"},
 		{Name: StreamDead, Subjects: []string{deadPrefix + "*"}, Description: "envelopes that cannot be read"},
 		{Name: StreamUndelivered, Subjects: []string{undeliveredPrefix + "*"}, Description: "results that a sink did not take"},
 	}
-	for _, cfg := range want {
+}
+
+// Setup makes the streams that are missing and checks those that exist. An error
+// that wraps ErrStream says what differs and how to mend it.
+func Setup(ctx context.Context, js jetstream.JetStream, l Limits) error {
+	for _, cfg := range streams() {
 		cfg.Storage = jetstream.FileStorage
 		cfg.Retention = jetstream.LimitsPolicy
 		cfg.Discard = jetstream.DiscardOld

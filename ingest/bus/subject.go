@@ -26,9 +26,9 @@ const (
 	eventsPrefix = "sennit.events."
 	outPrefix    = "sennit.out."
 	outTimeline  = outPrefix + "timeline"
-	outAlert     = outPrefix + "alert." // severity
-	outAgain     = outPrefix + "again." // sink: what is sent once more, to it alone
-	tickSubject = eventsPrefix + "tick.tick.tick" // no node's: its partition is none
+	outAlert     = outPrefix + "alert."            // severity
+	outAgain     = outPrefix + "again."            // sink: what is sent once more, to it alone
+	tickSubject  = eventsPrefix + "tick.tick.tick" // no node's: its partition is none
 	deadPrefix   = "sennit.dead."
 
 	undeliveredPrefix = "sennit.undelivered." // sink
@@ -48,7 +48,7 @@ func PartitionOf(node string) int {
 
 // Subject is where a node publishes envelopes of one source.
 func Subject(node string, source event.Source) string {
-	return eventsPrefix + strconv.Itoa(PartitionOf(node)) + "." + escapeToken(node) + "." + source.String()
+	return eventsPrefix + strconv.Itoa(PartitionOf(node)) + "." + NodeToken(node) + "." + source.String()
 }
 
 // parseSubject reads what Subject wrote. The node it returns is the one that the
@@ -59,7 +59,7 @@ func parseSubject(subject string) (partition int, node string, err error) {
 	if !ok || len(tokens) != 3 {
 		return 0, "", fmt.Errorf("%w: %q", ErrSubject, subject)
 	}
-	if node, err = unescapeToken(tokens[1]); err != nil {
+	if node, err = NodeOf(tokens[1]); err != nil {
 		return 0, "", err
 	}
 	if partition, err = strconv.Atoi(tokens[0]); err != nil || partition != PartitionOf(node) {
@@ -68,9 +68,9 @@ func parseSubject(subject string) (partition int, node string, err error) {
 	return partition, node, nil
 }
 
-// escapeToken makes one token of a subject of any name: what is no letter, digit
+// NodeToken makes one token of a subject of any name: what is no letter, digit
 // or dash becomes =XX, the empty name "=".
-func escapeToken(s string) string {
+func NodeToken(s string) string {
 	if s == "" {
 		return "="
 	}
@@ -86,7 +86,8 @@ func escapeToken(s string) string {
 	return b.String()
 }
 
-func unescapeToken(s string) (string, error) {
+// NodeOf reads what NodeToken wrote.
+func NodeOf(s string) (string, error) {
 	if s == "=" {
 		return "", nil
 	}
@@ -103,7 +104,7 @@ func unescapeToken(s string) (string, error) {
 		b.WriteByte(byte(v))
 		i += 2
 	}
-	if escapeToken(b.String()) != s { // one name, one subject
+	if NodeToken(b.String()) != s { // one name, one subject
 		return "", fmt.Errorf("%w: node %q", ErrSubject, s)
 	}
 	return b.String(), nil

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/sennit-io/sennit/cmd/internal/config"
+	"github.com/sennit-io/sennit/cmd/internal/natsauth"
 	"github.com/sennit-io/sennit/ingest/bus"
 )
 
@@ -20,6 +23,8 @@ type BusOptions struct {
 	Creds string // file of a user's JWT and seed, "" for none
 	NKey  string // file of a user's seed, "" for none
 	CA    string // file of the certificates to trust, "" for the system's
+	Cert  string // file of the client's certificate, "" for none
+	Key   string // file of its key
 	Token string
 }
 
@@ -29,6 +34,7 @@ func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
 		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the bus is away", "error", err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("the bus is back", "server", nc.ConnectedUrl()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Error("the bus refuses", "error", err) }),
 	}
 	if b.Creds != "" {
 		opts = append(opts, nats.UserCredentials(b.Creds))
@@ -39,6 +45,16 @@ func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
 			return nil, fmt.Errorf("read the bus user's seed: %w", err)
 		}
 		opts = append(opts, o)
+	}
+	if file := b.NKey + b.Creds; file != "" { // one of them
+		prefix, err := inboxOf(file)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, nats.CustomInboxPrefix(prefix))
+	}
+	if b.Cert != "" {
+		opts = append(opts, nats.ClientCert(b.Cert, b.Key))
 	}
 	if b.CA != "" {
 		opts = append(opts, nats.RootCAs(b.CA))
@@ -59,10 +75,10 @@ func (b BusOptions) dial(log *slog.Logger, closed func(error)) (*nats.Conn, jets
 	}
 	nc, err := nats.Connect(b.URL, append(opts, nats.RetryOnFailedConnect(true), nats.ClosedHandler(func(nc *nats.Conn) { closed(nc.LastError()) }))...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.URL, err)
+		return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.shown(), err)
 	}
 	if !nc.IsConnected() {
-		log.Warn("the bus is away", "url", b.URL)
+		log.Warn("the bus is away", "url", b.shown())
 	}
 	return streams(nc)
 }
@@ -91,11 +107,11 @@ func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, 
 		}
 		var untrusted *tls.CertificateVerificationError
 		if errors.Is(err, nats.ErrAuthorization) || errors.As(err, &untrusted) || !transient(err) {
-			return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.URL, err)
+			return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.shown(), err)
 		}
 		if !told {
 			told = true
-			log.Warn("waiting for the bus", "url", b.URL, "error", err)
+			log.Warn("waiting for the bus", "url", b.shown(), "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -103,6 +119,22 @@ func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, 
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// shown is where the bus is, without passwords.
+func (b BusOptions) shown() string { return config.HidePasswords(b.URL) }
+
+// inboxOf is where the user whose seed a file holds takes answers.
+func inboxOf(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the bus user's seed: %w", err)
+	}
+	key, err := natsauth.PublicKey(data)
+	if err != nil {
+		return "", fmt.Errorf("read the bus user's seed in %s: %w", file, err)
+	}
+	return bus.InboxPrefix(key), nil
 }
 
 // transient reports whether waiting may mend a failed connection.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,11 @@ import (
 )
 
 // fleet is a sender for every node that events are of: on the bus each speaks for
-// itself alone.
+// itself alone. What names no node is sent by this process's own, which may be all
+// that the bus lets it be.
 type fleet struct {
 	js    jetstream.JetStream
+	own   string          // "" for none
 	spool *bus.Spool      // nil for none
 	ctx   context.Context // of the senders' work
 	fail  func()          // called when a sender cannot go on
@@ -30,8 +33,8 @@ type fleet struct {
 // maxNodes bounds the senders: what names more nodes is refused.
 const maxNodes = 4096
 
-func newFleet(ctx context.Context, js jetstream.JetStream, spool *bus.Spool, fail func()) *fleet {
-	return &fleet{js: js, spool: spool, ctx: ctx, fail: fail, byNode: map[string]*bus.Sender{}}
+func newFleet(ctx context.Context, js jetstream.JetStream, own string, spool *bus.Spool, fail func()) *fleet {
+	return &fleet{js: js, own: own, spool: spool, ctx: ctx, fail: fail, byNode: map[string]*bus.Sender{}}
 }
 
 func (f *fleet) sender(node string) (*bus.Sender, error) {
@@ -66,13 +69,14 @@ func (f *fleet) send(ctx context.Context, b *event.Batch) error {
 	used := map[string]*bus.Sender{}
 	for i := range b.Events {
 		e := &b.Events[i]
-		s := used[e.Node]
+		node := cmp.Or(e.Node, f.own)
+		s := used[node]
 		if s == nil {
 			var err error
-			if s, err = f.sender(e.Node); err != nil {
+			if s, err = f.sender(node); err != nil {
 				return err
 			}
-			used[e.Node] = s
+			used[node] = s
 		}
 		if err := s.Send(ctx, e); err != nil {
 			return err

@@ -99,7 +99,7 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	if i.spooling != nil {
 		spool = i.spooling.spool
 	}
-	senders := newFleet(sending, js, spool, stop)
+	senders := newFleet(sending, js, i.options.OTLP.Node, spool, stop)
 	send := func(ctx context.Context, b *event.Batch) error {
 		if err := senders.send(ctx, b); err != nil {
 			return err

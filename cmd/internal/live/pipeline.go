@@ -53,6 +53,11 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 	return l, nil
 }
 
+// close gives back what was opened, without run.
+func (p *pipeline) close() error {
+	return errors.Join(p.file.close(), p.processor.Close())
+}
+
 // run works until ctx ends; what was decided by then is written.
 func (p *pipeline) run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(ctx)

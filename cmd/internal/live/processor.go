@@ -58,13 +58,12 @@ const (
 // their alerts to the stream OUT. Several may work on one bus: each reads all events
 // and decides the same, and the one that leads sends (docs/adr/0014).
 type Processor struct {
-	opts     Options
-	js       jetstream.JetStream
-	store    *disk.Store
-	engine   *shard.Engine
-	opener   bus.Opener
-	sessions *bus.Sessions
-	metrics  *Metrics
+	opts    Options
+	js      jetstream.JetStream
+	store   *disk.Store
+	engine  *shard.Engine
+	unpack  unpacker
+	metrics *Metrics
 
 	outbox   *outbox
 	now      event.Time
@@ -100,7 +99,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{opts: o, js: js, store: store, sessions: bus.NewSessions(), metrics: m, at: store.Position()}
+	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()
@@ -113,7 +112,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 
 func (p *Processor) recover() error {
 	began, events := time.Now(), 0
-	if err := p.store.Sessions(p.sessions.Restore); err != nil {
+	if err := p.store.Sessions(p.unpack.sessions.Restore); err != nil {
 		return err
 	}
 	p.muted = true

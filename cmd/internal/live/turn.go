@@ -1,7 +1,6 @@
 package live
 
 import (
-	"encoding/binary"
 	"errors"
 	"strconv"
 	"time"
@@ -56,61 +55,17 @@ func (t *turn) push(m *bus.Message, b *event.Batch) {
 	p.engine.Push(b, p.now)
 }
 
-// take opens one envelope. What cannot be read goes to the dead letters, what
-// was taken before is passed over, what is missing becomes a loss, and what
-// claims to be of another node is dropped.
+// take opens one envelope. What cannot be read goes to the dead letters.
 func (t *turn) take(m *bus.Message) *event.Batch {
-	p, b := t.p, new(event.Batch)
-	if m.Tick {
-		return b
-	}
-	if m.Err != nil {
-		t.bury(m, m.Err)
-		return b
-	}
-	h, err := p.opener.Open(m.Data, b)
-	if err != nil {
+	b := new(event.Batch)
+	if err := t.p.unpack.take(m, b); err != nil {
 		t.bury(m, err)
-		return b
-	}
-	var newest event.Time
-	for i := range b.Events {
-		newest = max(newest, b.Events[i].Time)
-	}
-	duplicate, missing, since := p.sessions.Take(m.Node, &h, newest, event.At(m.Stored))
-	if duplicate {
-		p.metrics.envelope("duplicate", 1)
-		return new(event.Batch)
-	}
-	p.metrics.envelope("taken", 1)
-	kept := b.Events[:0]
-	for i := range b.Events {
-		if n := b.Events[i].Node; n != "" && n != m.Node {
-			p.metrics.dropped("forged_node", 1)
-			continue
-		}
-		kept = append(kept, b.Events[i])
-	}
-	b.Events = kept
-	if missing > 0 {
-		p.metrics.envelope("missing", missing)
-		e := b.Add(event.KindLoss, h.Source)
-		e.Node, e.Time = m.Node, newest
-		if e.Time == 0 {
-			e.Time = event.At(m.Stored)
-		}
-		e.ID = event.ID(h.Session)
-		binary.BigEndian.PutUint64(e.ID[8:], binary.BigEndian.Uint64(e.ID[8:])^h.Sequence)
-		loss := b.NewLoss()
-		*loss = event.Loss{Of: h.Source, From: since, To: e.Time, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"}
-		e.Payload = loss
 	}
 	return b
 }
 
 func (t *turn) bury(m *bus.Message, why error) {
 	t.p.opts.Log.Warn("dead letter", "sequence", m.Sequence, "node", m.Node, "error", why)
-	t.p.metrics.envelope("poison", 1)
 	t.dead = append(t.dead, disk.Message{Kind: byte(bus.OutDead), ID: strconv.FormatUint(m.Sequence, 10), Data: bus.DeadLetter(why, m.Data)})
 }
 
@@ -137,7 +92,7 @@ func (t *turn) work() error {
 	began := time.Now()
 	err := p.store.Turn(disk.Turn{
 		Events: t.events, Pushes: pushes, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out, Heard: known,
-		Session: func(put func(k, v []byte)) { p.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
+		Session: func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
 	})
 	if err != nil {
 		return err

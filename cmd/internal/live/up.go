@@ -16,13 +16,16 @@ import (
 )
 
 // Addresses are where a service can be reached, "" for nowhere.
-type Addresses struct{ GRPC, OTLP, HTTP string }
+type Addresses struct{ GRPC, OTLP, HTTP, PProf string }
 
 // Service is what all services have in common.
 type Service struct {
 	Dir  string // of all that it keeps
 	HTTP string // address of /healthz, /readyz and /metrics, "" for none
-	Log  *slog.Logger
+	// HTTPOpen allows an address that others than this machine reach.
+	HTTPOpen bool
+	PProf    string // address of profiles, on loopback, "" for none
+	Log      *slog.Logger
 	// Listening is called once with the addresses that were taken.
 	Listening func(Addresses)
 }
@@ -36,7 +39,7 @@ func (s *Service) open() (*ops, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := listenOps(s.HTTP)
+	o, err := listenOps(s)
 	if err != nil {
 		unlock()
 		return nil, nil, err
@@ -48,7 +51,7 @@ func (s *Service) listening(o *ops, in *intake) {
 	if s.Listening == nil {
 		return
 	}
-	a := Addresses{HTTP: o.address()}
+	a := Addresses{HTTP: o.http.address(), PProf: o.pprof.address()}
 	if in != nil {
 		a.GRPC, a.OTLP = address(in.receiver.GRPCAddr()), address(in.receiver.HTTPAddr())
 	}
@@ -60,7 +63,7 @@ var limits = bus.Limits{Replicas: 1, MaxBytes: 4 << 30, MaxAge: bus.MaxAge}
 
 // Up runs bus, sources, processor and sink until ctx ends, then drains: what was
 // taken is on the disk when it returns nil. It may be killed at any time.
-func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) error {
+func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, rec RecordOptions) error {
 	o, done, err := s.open()
 	if err != nil {
 		return err
@@ -92,6 +95,16 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) e
 		source.close()
 		return err
 	}
+	recording := func(context.Context) error { return nil }
+	if rec.Dir != "" {
+		r, unlock, err := openRecording(js, rec, s.Log, o.registry)
+		if err != nil {
+			source.close()
+			return errors.Join(err, p.close())
+		}
+		defer unlock()
+		recording = r.run
+	}
 	s.listening(o, source)
 
 	// The sources end first, so that nothing is left on the way; and when the rest
@@ -104,6 +117,13 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions) e
 	g.Go(func() error {
 		defer stopTaking()
 		return p.run(working)
+	})
+	g.Go(func() error {
+		err := recording(working)
+		if err != nil {
+			stopTaking()
+		}
+		return err
 	})
 	g.Go(func() error {
 		defer stopWorking()

@@ -75,11 +75,27 @@ type Receiver struct {
 // there is no token for them to show.
 var ErrToken = errors.New("not a loopback address: set a token, or listen on 127.0.0.1")
 
+// Check reports why Listen would refuse the addresses, without taking them.
+func (c *Config) Check() error {
+	if c.GRPC == "" && c.HTTP == "" {
+		return errors.New("listen for OTLP: name an address for gRPC or HTTP")
+	}
+	for over, addr := range map[string]string{"gRPC": c.GRPC, "HTTP": c.HTTP} {
+		if addr == "" {
+			continue
+		}
+		if _, err := resolve(addr, c.Token); err != nil {
+			return fmt.Errorf("listen for OTLP over %s on %s: %w", over, addr, err)
+		}
+	}
+	return nil
+}
+
 // Listen opens the listeners, so that an address which cannot be had is known at
 // once. Requests wait until Run.
 func Listen(cfg Config) (*Receiver, error) {
-	if cfg.GRPC == "" && cfg.HTTP == "" {
-		return nil, errors.New("listen for OTLP: name an address for gRPC or HTTP")
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	cfg.Wait = cmp.Or(cfg.Wait, time.Second)
 	r := &Receiver{cfg: cfg}
@@ -101,16 +117,22 @@ func Listen(cfg Config) (*Receiver, error) {
 	return r, nil
 }
 
+// resolve finds an address that may be listened on.
+func resolve(addr, token string) (*net.TCPAddr, error) {
+	at, err := net.ResolveTCPAddr("tcp", addr)
+	if err == nil && token == "" && !at.IP.IsLoopback() {
+		err = ErrToken
+	}
+	return at, err
+}
+
 func listen(addr, token string) (net.Listener, error) {
 	if addr == "" {
 		return nil, nil
 	}
-	at, err := net.ResolveTCPAddr("tcp", addr)
+	at, err := resolve(addr, token)
 	if err != nil {
 		return nil, err
-	}
-	if token == "" && !at.IP.IsLoopback() {
-		return nil, ErrToken
 	}
 	l, err := net.ListenTCP("tcp", at)
 	if err != nil {

@@ -1,0 +1,3 @@
+// Package config sets the flags of a service from a file and the environment. The
+// flags are the schema: there is no second list of options.
+package config

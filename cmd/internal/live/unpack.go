@@ -1,0 +1,76 @@
+package live
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/schemas/event"
+)
+
+// unpacker makes events of the messages of the bus.
+type unpacker struct {
+	opener   bus.Opener
+	sessions *bus.Sessions
+	counts   counts
+}
+
+// counts is told what becomes of envelopes and of events that are refused.
+type counts interface {
+	envelope(result string, n uint64)
+	dropped(reason string, n uint64)
+}
+
+// take appends the events of one envelope. What was taken before is passed over,
+// what is missing becomes a loss, and what claims to be of another node is dropped.
+// A tick has none. An error says that the envelope cannot be read, and never will be.
+func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
+	if m.Tick {
+		return nil
+	}
+	before := len(b.Events)
+	if m.Err != nil {
+		u.counts.envelope("poison", 1)
+		return m.Err
+	}
+	h, err := u.opener.Open(m.Data, b)
+	if err != nil {
+		u.counts.envelope("poison", 1)
+		return err
+	}
+	events := b.Events[before:]
+	var newest event.Time
+	for i := range events {
+		newest = max(newest, events[i].Time)
+	}
+	duplicate, missing, since := u.sessions.Take(m.Node, &h, newest, event.At(m.Stored))
+	if duplicate {
+		b.Events = b.Events[:before]
+		u.counts.envelope("duplicate", 1)
+		return nil
+	}
+	u.counts.envelope("taken", 1)
+	kept := b.Events[:before]
+	for i := range events {
+		if n := events[i].Node; n != "" && n != m.Node {
+			u.counts.dropped("forged_node", 1)
+			continue
+		}
+		kept = append(kept, events[i])
+	}
+	b.Events = kept
+	if missing > 0 {
+		u.counts.envelope("missing", missing)
+		e := b.Add(event.KindLoss, h.Source)
+		e.Node, e.Time = m.Node, newest
+		if e.Time == 0 {
+			e.Time = event.At(m.Stored)
+		}
+		e.ID = event.ID(h.Session)
+		binary.BigEndian.PutUint64(e.ID[8:], binary.BigEndian.Uint64(e.ID[8:])^h.Sequence)
+		loss := b.NewLoss()
+		*loss = event.Loss{Of: h.Source, From: since, To: e.Time, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"}
+		e.Payload = loss
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// authority signs certificates for a test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string
+}
+
+func newAuthority(t *testing.T, dir string) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &authority{key: key, file: filepath.Join(dir, "ca.pem"), cert: &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}}
+	a.write(t, a.file, a.cert, key)
+	return a
+}
+
+func (a *authority) write(t *testing.T, file string, cert *x509.Certificate, key *ecdsa.PrivateKey) {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string]*pem.Block{file: {Type: "CERTIFICATE", Bytes: der}, file + ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// issue writes FILE and FILE.key for a server or client on loopback.
+func (a *authority) issue(t *testing.T, file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.write(t, file, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: file}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, key)
+}
+
+// startNATS runs a NATS server of a configuration in this process.
+func startNATS(t *testing.T, conf string) string {
+	t.Helper()
+	opts, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the server does not take connections")
+	}
+	return s.Addr().String()
+}
+
+// TestBusUsers: with the users that nats-config makes and TLS on both sides, nodes
+// and processor work, and who is not let in is told so at once.
+func TestBusUsers(t *testing.T) {
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	said := sennit(t, "nats-config", "--nodes", "a,b", "--out", keys)
+	if !strings.Contains(string(said), `new   node "b"`) {
+		t.Errorf("it says %s", said)
+	}
+	ca := newAuthority(t, dir)
+	for _, name := range []string{"server.pem", "client.pem"} {
+		ca.issue(t, filepath.Join(dir, name))
+	}
+	conf := filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("listen: 127.0.0.1:-1\njetstream { store_dir: %q }\ntls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }\ninclude keys/auth.conf\n",
+		t.TempDir(), filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.pem.key"), ca.file)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url := "tls://" + startNATS(t, conf)
+	trust := []string{"--nats", url, "--nats-ca", ca.file, "--http", "127.0.0.1:0"}
+	shown := append(trust, "--nats-cert", filepath.Join(dir, "client.pem"), "--nats-key", filepath.Join(dir, "client.pem.key"))
+	settings := filepath.Join(dir, "sennit.yaml") // the same for who reads it there
+	text = fmt.Sprintf("nats: %s\nnats-ca: %s\nnats-cert: %s\nnats-key: %s\nhttp: 127.0.0.1:0\n", url, ca.file, shown[len(shown)-3], shown[len(shown)-1])
+	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	as := func(verb, user string, more ...string) []string {
+		return append(append([]string{verb, "--data", filepath.Join(dir, user), "--nats-nkey", filepath.Join(keys, user+".nk")}, more...), shown...)
+	}
+	p := startService(t, as("processor", "processor", "--lateness", "1s")...)
+	r := startService(t, "record", "--out", filepath.Join(dir, "events"), "--nats-nkey", filepath.Join(keys, "recorder.nk"), "--config", settings)
+	receiving := []string{"--otlp-grpc", "", "--otlp-http", "127.0.0.1:0"}
+	requests := 0
+	var nodes []*service
+	for _, name := range []string{"a", "b"} {
+		n := startService(t, as("node", "node-"+name, append(receiving, "--node", name)...)...)
+		nodes = append(nodes, n)
+		for deadline := time.Now().Add(30 * time.Second); !post(n.otlp, request(requests)); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("node %s does not take spans\n%s\n%s", name, n.log, p.log)
+			}
+		}
+		requests++
+	}
+	waitFor(t, filepath.Join(dir, "processor", "timelines.jsonl"), requests)
+	for _, s := range append(nodes, p, r) {
+		stop(t, s)
+	}
+	if got := linesOf(t, filepath.Join(dir, "events")); got != 3*requests {
+		t.Errorf("%d events are recorded, want %d\n%s", got, 3*requests, r.log)
+	}
+
+	// One that says it is another gets nothing through, and its log says why.
+	forger := startService(t, as("node", "node-a", append(receiving, "--node", "b")...)...)
+	if post(forger.otlp, request(99)) {
+		t.Error("a node with another's name is told that its spans are taken")
+	}
+	forger.kill(t)
+	if !strings.Contains(forger.log.String(), "the bus refuses") || !strings.Contains(forger.log.String(), "Permissions Violation for Publish") {
+		t.Errorf("the log does not say that it is refused:\n%s", forger.log)
+	}
+	for want, args := range map[string][]string{
+		"Authorization Violation": append([]string{"processor", "--data", t.TempDir()}, shown...),
+		// A server that wants a certificate says so after the handshake, or just hangs up:
+		// it is waited for.
+		"certificate required|after TLS handshake": append([]string{"processor", "--data", t.TempDir()}, trust...),
+		"unknown authority":                        {"processor", "--data", t.TempDir(), "--nats", url, "--http", ""},
+	} {
+		stranger := exec.Command("sennit", args...)
+		timer := time.AfterFunc(5*time.Second, func() { _ = stranger.Process.Kill() })
+		b, err := stranger.CombinedOutput()
+		timer.Stop()
+		if err == nil || !regexp.MustCompile(want).Match(b) {
+			t.Errorf("want %q: %v\n%s", want, err, b)
+		}
+	}
+}
