@@ -15,7 +15,15 @@ test: ## Run the tests, under the race detector where it can be built, and say w
 	@.ci/test
 
 .PHONY: check
-check: format vet lint generated fuzz test ## Everything that CI runs
+check: format vet lint generated fuzz test-query test ## Everything that CI runs
+
+.PHONY: query
+query: ## Build bin/sennit-query, a module of its own with DuckDB inside (needs g++)
+	cd cmd/sennit-query && $(GO) build -p 2 -trimpath -o ../../bin/sennit-query .
+
+.PHONY: test-query
+test-query: ## Test it: the views on the recorded agents
+	cd cmd/sennit-query && $(GO) vet -p 2 ./... && $(GO) test -p 2 ./...
 
 .PHONY: format
 format: ## Fail if a file is not formatted (gofumpt)

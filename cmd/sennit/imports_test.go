@@ -52,14 +52,18 @@ var mayImport = map[string][]string{
 	"correlate/detect":     {"schemas", "cel.dev/cel-go", "github.com/goccy/go-yaml"},
 	"correlate/shard":      {"schemas", "correlate/...", "golang.org/x/sync"},
 	"sinks":                {"schemas"},
-	"sinks/fanout":         {"schemas", "sinks"},
-	"sinks/webhook":        {"schemas", "sinks", "code.dny.dev/ssrf", "golang.org/x/net/http/httpguts"},
-	"cmd":                  {"..."},
-	"testdata":             {"schemas", "ingest/...", "correlate/..."},
+	"sinks/bigquery": {
+		"schemas", "sinks", "cloud.google.com/go/bigquery", "google.golang.org/api", "google.golang.org/grpc", "google.golang.org/protobuf",
+	},
+	"sinks/fanout":  {"schemas", "sinks"},
+	"sinks/webhook": {"schemas", "sinks", "code.dny.dev/ssrf", "golang.org/x/net/http/httpguts"},
+	"sinks/parquet": {"schemas", "sinks", "github.com/parquet-go/parquet-go"},
+	"cmd":           {"..."},
+	"testdata":      {"schemas", "ingest/...", "correlate/..."},
 }
 
 // mayStartGoroutines are the rooms in which a goroutine may begin.
-var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "ingest/otlp/receiver", "ingest/rpc", "sinks/fanout", "cmd"}
+var mayStartGoroutines = []string{"correlate/shard", "ingest/replay", "ingest/otlp/receiver", "ingest/rpc", "sinks/fanout", "sinks/bigquery/bigquerytest", "cmd"}
 
 // topLevel are the folders of the design, and where `make build` puts its result.
 var topLevel = []string{"bin", "bpf", "cmd", "correlate", "deploy", "docs", "ingest", "schemas", "sinks", "testdata"}
@@ -181,6 +185,8 @@ func TestImportTableForbids(t *testing.T) {
 	f("sinks/webhook", module+"/correlate", false)
 	f("sinks/webhook", module+"/sinks", true)
 	f("sinks/webhook", module+"/sinks/ndjson", false)
+	f("sinks/parquet", module+"/sinks", true)
+	f("sinks/parquet", module+"/sinks/ndjson", false)
 	f("testdata/convert", module+"/cmd/internal/wire", false)
 	f("cmd/sennit", module+"/correlate/shard", true)
 	f("elsewhere", module+"/schemas/event", false)

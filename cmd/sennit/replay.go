@@ -34,6 +34,7 @@ func newReplay() *cobra.Command {
 		rulesDir   string
 		exitOn     string
 		webhooks   webhookFlags
+		sinkSpecs  []string
 	)
 	cmd := &cobra.Command{
 		Use:     "replay PATH...",
@@ -66,6 +67,9 @@ could not be delivered; 2 for wrong flags or a missing file.`,
   # One line a request
   sennit replay -o compact events/
 
+  # Into tables, for sennit-query or anything else that reads Parquet
+  sennit replay -o none --rules deploy/rules --sink parquet:tables events/
+
   # From a pipe
   hubble observe -o json --last 1000 | sennit replay -
 
@@ -96,7 +100,10 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 				}
 				o.ExitOn = alert.Severity(exitOn)
 			}
-			if o.Sinks, err = webhooks.open(nil); err != nil {
+			if o.Webhooks, err = webhooks.open(nil); err != nil {
+				return err
+			}
+			if o.Sinks, err = openSinks(cmd.Context(), sinkSpecs); err != nil {
 				return err
 			}
 			stopProfile, err := profileCPU(cpuProfile)
@@ -132,6 +139,7 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 	results := newFlagGroup("More results")
 	results.set.StringVar(&o.StatsFile, "stats", "", "write the counters to `FILE` as JSON")
 	results.set.StringVar(&o.UnmatchedFile, "unmatched", "", "write the events that belong to no request, or to one of several, to `FILE`, one JSON object a line")
+	results.set.StringArrayVar(&sinkSpecs, "sink", nil, "write every revision and its alerts to `SINK`, also several times: "+sinkForms)
 	judging := newFlagGroup("Judging")
 	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
 	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")

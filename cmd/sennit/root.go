@@ -29,11 +29,12 @@ into one timeline per request, with the evidence for every join.`,
 		&cobra.Group{ID: "events", Title: "Timelines from events:"},
 		&cobra.Group{ID: "live", Title: "Live:"},
 		&cobra.Group{ID: "rules", Title: "What to be told of:"},
+		&cobra.Group{ID: "results", Title: "Where results go:"},
 		&cobra.Group{ID: "accuracy", Title: "How right they are:"},
 	)
 	root.AddCommand(
 		newReplay(), upRunner().command(), nodeRunner().command(), newDoctor(), processorRunner().command(), recordRunner().command(), newSinks(), newConfig(), newNATSConfig(),
-		newGet(), newExplain(), newRules(), newSimulate(), newScore(), newLink(), newVersion(),
+		newGet(), newExplain(), newRules(), newBigQuery(), newSimulate(), newScore(), newLink(), newVersion(),
 	)
 	return root
 }

@@ -34,10 +34,10 @@ func newAlerts(rules *detect.Set) *alerts {
 	return &alerts{rules: rules, told: map[string]*alert.Alert{}, had: map[string][]string{}}
 }
 
-// judge adds the alerts of a revision to it.
-func (a *alerts) judge(t *timeline.Timeline) {
+// judge adds the alerts of a revision to it, and returns what is to be told of them.
+func (a *alerts) judge(t *timeline.Timeline) []alert.Alert {
 	if a == nil {
-		return
+		return nil
 	}
 	found, err := a.rules.Judge(t)
 	if err != nil {
@@ -58,6 +58,7 @@ func (a *alerts) judge(t *timeline.Timeline) {
 	for i := range found {
 		a.had[t.ID] = append(a.had[t.ID], found[i].ID)
 	}
+	return changes
 }
 
 // all returns the alerts that are open, by time, then id.

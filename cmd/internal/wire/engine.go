@@ -21,8 +21,9 @@ func newEngine(shards int, inOrder bool, out *output) *shard.Engine {
 
 // Timeline takes one revision of a timeline.
 func (out *output) Timeline(t *timeline.Timeline) {
-	out.alerts.judge(t)
+	told := out.alerts.judge(t)
 	out.results.timeline(t)
+	out.feed.timeline(t, told)
 }
 
 // Unmatched takes an event that is in no timeline. What came too late or was

@@ -44,8 +44,10 @@ type Options struct {
 	Rules      *detect.Set
 	AlertsFile string
 	ExitOn     alert.Severity
-	// Sinks get the alerts, as they are at the end.
-	Sinks []fanout.Config
+	// Webhooks get the alerts, as they are at the end.
+	Webhooks []fanout.Config
+	// Sinks take every revision and its alerts; they are closed.
+	Sinks []NamedSink
 	// Strict makes an error of records and files that could not be read.
 	Strict bool
 	// Messages takes the summary and warnings, and the meter if Meter is set.
@@ -63,6 +65,8 @@ const resultMemory = 256 << 20
 func Replay(ctx context.Context, o Options) error {
 	began := time.Now()
 	tuneGC()
+	feed := newFeed(ctx, o.Sinks)
+	defer feed.close()
 	statsFile, err := create(o.StatsFile)
 	if err != nil {
 		return err
@@ -84,6 +88,7 @@ func Replay(ctx context.Context, o Options) error {
 		results:   newResults(ctx, o.Form, o.Draw, sort),
 		unmatched: newUnmatched(ctx, o.UnmatchedFile != "", sort),
 		alerts:    newAlerts(o.Rules),
+		feed:      feed,
 	}
 	defer out.close()
 	eng := newEngine(o.Shards, o.Replay.Order == replay.OrderEvent, out)
@@ -94,7 +99,7 @@ func Replay(ctx context.Context, o Options) error {
 	}
 	pace := &pacer{speed: o.Speed, push: func(b *event.Batch, now event.Time) error {
 		eng.Push(b, now)
-		return errFirst(eng.Err(), out.results.err, out.unmatched.err)
+		return errFirst(eng.Err(), out.results.err, out.unmatched.err, feed.err)
 	}}
 	read, readErr := replay.Run(ctx, o.Replay, func(b *event.Batch, now event.Time) error { return pace.emit(ctx, b, now) })
 	if readErr != nil && !errors.Is(readErr, replay.ErrNothingRead) {
@@ -103,7 +108,7 @@ func Replay(ctx context.Context, o Options) error {
 	}
 	eng.Close()
 	m.clear()
-	if err := eng.Err(); err != nil {
+	if err := errFirst(eng.Err(), feed.close()); err != nil {
 		return err
 	}
 
@@ -137,7 +142,7 @@ func Replay(ctx context.Context, o Options) error {
 	case readErr != nil:
 		return readErr
 	}
-	if err := deliver(ctx, o.Sinks, out.alerts.all(), o.Messages); err != nil {
+	if err := deliver(ctx, o.Webhooks, out.alerts.all(), o.Messages); err != nil {
 		return err
 	}
 	switch {
@@ -178,6 +183,7 @@ type output struct {
 	results   *results
 	unmatched *unmatched
 	alerts    *alerts // nil without rules
+	feed      *feed
 }
 
 func (out *output) write(o *Options, stats *Stats, unmatchedFile *os.File) (err error) {
