@@ -25,20 +25,6 @@ static __always_inline __u32 looks_like(const __u8 *b)
 	return b[0] == 0x16 && b[1] == 3 && b[5] == 1 ? KIND_HELLO : 0;
 }
 
-/* n is between 1 and limit for both the compiler, which must not fold the
- * tests away, and every verifier. */
-static __always_inline __u32 clamp(__u32 n, __u32 limit)
-{
-	asm volatile("if %[n] <= %[limit] goto +1\n"
-		     "%[n] = %[limit]\n"
-		     : [n] "+r"(n)
-		     : [limit] "i"(limit));
-	asm volatile("if %[n] >= 1 goto +1\n"
-		     "%[n] = 1\n"
-		     : [n] "+r"(n));
-	return n;
-}
-
 #define COPY(size)                                                                              \
 	do {                                                                                    \
 		struct { struct head_record head; __u8 data[size]; } *r;                        \
@@ -81,7 +67,11 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 		if (data[9] != IPPROTO_TCP)
 			return;
 		ip = (data[0] & 15) * 4;
-	} else if (data + 40 > end || data[6] != IPPROTO_TCP) {
+	} else if (data + 48 > end) {
+		return;
+	} else if (data[6] == 0 && data[40] == IPPROTO_TCP && data[41] == 0) {
+		ip = 48; /* the option of packets beyond 64 KiB, as loopback has them */
+	} else if (data[6] != IPPROTO_TCP) {
 		return;
 	}
 	__u8 *tcp = data + ip;
@@ -114,7 +104,8 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 
 	struct progress *p = &c->progress;
 	__s32 ahead = seq - p->next[direction];
-	int known = p->known[direction];
+	int known = p->known[direction], other_known = p->known[!direction];
+	int late_start = !known && c->numbered && (__s32)(seq - c->first[direction]) > 0;
 	int before = known && (__s32)(seq + length - p->next[direction]) <= 0;
 	if (before && !p->gaps)
 		return; /* sent again; where packets were overtaken it may be new */
@@ -124,16 +115,40 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 		p->last[direction] = h.time;
 		p->next[direction] = seq + length;
 		p->known[direction] = 1;
-		if (known && ahead != 0)
+		if (known ? ahead != 0 : late_start)
 			p->gaps++;
 		c->dirty = c->http;
 	}
 
-	__u8 b[8];
-	if (length < 16 || bpf_skb_load_bytes(skb, offset, b, sizeof(b)))
-		h.kind = 0;
-	else
-		h.kind = looks_like(b);
+	__u8 b[HEADER] = {};
+	int read = length >= sizeof(b) && !c->h2 && !bpf_skb_load_bytes(skb, offset, b, sizeof(b));
+	int found = read && !c->http ? http2(b, length, known, !c->opened || late_start) : NOT_HTTP2;
+	if (found)
+		c->h2 = 1;
+	if (c->h2) {
+		struct http2 *x = bpf_sk_storage_get(&http2s, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!x)
+			return;
+		if (found) {
+			__builtin_memset(x->late, 0, sizeof(x->late));
+			ready(x->walks, found, direction, other_known);
+			/* What is known to be the begin may be late itself. */
+			if (c->numbered && (!known || seq == c->first[direction]))
+				start(&x->walks[direction], c->first[direction], (c->role == ROLE_CLIENT) == (direction == OUT));
+			if (c->numbered && !other_known)
+				start(&x->walks[!direction], c->first[!direction], (c->role == ROLE_CLIENT) != (direction == OUT));
+		}
+		struct text t = {
+			.cookie = c->cookie, .time = h.time, .seq = seq - offset, .from = offset, .end = offset + length,
+			.next = p->next[direction], .role = c->role, .direction = direction,
+		};
+		if (p->gaps)
+			all_overtaken(skb, &t, &x->walks[direction], x->late[direction]);
+		if (!before)
+			walk(skb, &t, &x->walks[direction], x->late[direction]);
+		return;
+	}
+	h.kind = read && length >= 16 ? looks_like(b) : 0;
 	if (h.kind) {
 		h.role = c->role;
 		h.direction = direction;

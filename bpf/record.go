@@ -35,10 +35,11 @@ const (
 	KindRunning  = Kind(shimKindKIND_RUNNING)  // Process: it was there before
 	KindExit     = Kind(shimKindKIND_EXIT)     // Process
 	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
+	KindFrame    = Kind(shimKindKIND_FRAME)    // Frame of HTTP/2, or a piece of one
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -55,6 +56,9 @@ type (
 	Socket = shimSocketRecord
 	// Head is a packet that begins like a head; its bytes follow in Record.Data.
 	Head = shimHeadRecord
+	// Frame is a frame of HTTP/2 or a piece of one; what was captured of its
+	// payload follows in Record.Data. Only header blocks are captured.
+	Frame = shimFrameRecord
 	// Process is an execution or an end. ExitCode is a wait status.
 	Process = shimProcessRecord
 	// Identity names a process by its pid and its leader's start, and a thread.
@@ -69,6 +73,7 @@ type Record struct {
 	Kind    Kind
 	Socket  *Socket
 	Head    *Head
+	Frame   *Frame
 	Process *Process
 	// Data is the begin of the packet, or the arguments of an execution,
 	// each ended by a NUL. It is at most as long as what was captured.
@@ -101,6 +106,18 @@ func Parse(b []byte) (Record, error) {
 			return Record{}, errShort(b)
 		} else if r.Data = r.Data[:n]; r.Head.Direction > In {
 			return Record{}, fmt.Errorf("read record of %s: direction %d", r.Kind, r.Head.Direction)
+		}
+	case KindFrame:
+		size := int(unsafe.Sizeof(Frame{}))
+		if len(b) < size {
+			return Record{}, errShort(b)
+		}
+		r.Frame = (*Frame)(unsafe.Pointer(&b[0]))
+		r.Data = b[size:]
+		if n := int(r.Frame.Captured); n > len(r.Data) {
+			return Record{}, errShort(b)
+		} else if r.Data = r.Data[:n]; r.Frame.Direction > In || r.Frame.Role > RoleServer {
+			return Record{}, fmt.Errorf("read record of %s: direction %d, role %d", r.Kind, r.Frame.Direction, r.Frame.Role)
 		}
 	case KindExec, KindRunning, KindExit:
 		size := int(unsafe.Sizeof(Process{}))

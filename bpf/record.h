@@ -14,6 +14,7 @@ enum kind {
 	KIND_RUNNING, /* a process that was there before */
 	KIND_EXIT,
 	KIND_PLAIN, /* how far the plain text of a TLS connection got */
+	KIND_FRAME, /* of HTTP/2: a frame, or a piece of its payload */
 	KINDS
 };
 
@@ -55,6 +56,20 @@ struct head_record {
 	__u64 time, cookie;
 	struct progress before; /* without this packet */
 	__u32 seq, length;      /* of the packet's data */
+	__u64 goroutine, parent; /* of who called Go's crypto/tls, 0 if not known */
+};
+
+struct frame_record {
+	__u32 kind;
+	__u8 role, direction;
+	__u16 captured; /* bytes of the payload that follow */
+	__u8 plain, type, flags;
+	__u8 start; /* nothing came before in this direction */
+	__u32 stream;
+	__u64 time, cookie;
+	__u32 length, passed; /* of the payload; passed is with this piece */
+	__u32 from, to;	      /* what it accounts for, in sequence numbers */
+	__u64 goroutine, parent;
 };
 
 struct process_record {

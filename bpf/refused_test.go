@@ -57,7 +57,7 @@ func TestParseShort(t *testing.T) {
 			if err == nil && len(r.Data) > n {
 				t.Fatalf("%s of %d bytes has %d of data", kind, n, len(r.Data))
 			}
-			if err == nil && r.Socket == nil && r.Head == nil && r.Process == nil {
+			if err == nil && r.Socket == nil && r.Head == nil && r.Frame == nil && r.Process == nil {
 				t.Fatalf("%s of %d bytes says nothing", kind, n)
 			}
 		}

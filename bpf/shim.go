@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 )
@@ -25,6 +26,9 @@ type Shim struct {
 	sample   ringbuf.Record
 	hooks    []Hook
 	scratch  []byte
+	auto     bool
+
+	goroutines bool
 }
 
 // Hook is one place in the kernel that was tried, and what is known through it.
@@ -39,8 +43,9 @@ type Hook struct {
 // refused is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
 // CAP_NET_ADMIN; without them its error is an os.ErrPermission that names them.
 //
-// In tls are files of OpenSSL (libssl.so, or a program that has it inside): of
-// whoever uses them the heads within TLS are seen too.
+// In tls are files of OpenSSL (libssl.so, or a program that has it inside) and Go
+// programs: of whoever uses them the heads within TLS are seen too. With Auto among
+// them a Follower finds more.
 func Open(tls ...string) (*Shim, error) {
 	if err := Capable(); err != nil {
 		return nil, err
@@ -71,11 +76,22 @@ func Open(tls ...string) (*Shim, error) {
 		delete(spec.Programs, "socket_sweep_tcp")
 	}
 	if len(tls) == 0 {
-		for program := range opensslPrograms {
-			delete(spec.Programs, program)
+		for _, programs := range []map[string]bool{opensslPrograms, goPrograms} {
+			for program := range programs {
+				delete(spec.Programs, program)
+			}
+		}
+		for _, unused := range []string{"calls", "sessions", "go_calls", "go_handshakes"} {
+			spec.Maps[unused].MaxEntries = 64 // they are allocated ahead
 		}
 	} else if err := spec.Variables["inside_tls"].Set(true); err != nil {
 		return nil, fmt.Errorf("prepare the eBPF objects: %w", err)
+	}
+	if len(tls) > 0 && features.HaveProgramHelper(ebpf.Kprobe, asm.FnGetAttachCookie) == nil {
+		s.goroutines = true
+		if err := spec.Variables["goroutines"].Set(true); err != nil {
+			return nil, fmt.Errorf("prepare the eBPF objects: %w", err)
+		}
 	}
 	if s.programs, err = ebpf.NewCollection(spec); err != nil {
 		return nil, refused("load the eBPF programs", err)
@@ -85,12 +101,29 @@ func Open(tls ...string) (*Shim, error) {
 		return nil, err
 	}
 	for _, file := range tls {
-		if err := s.attachTLS(file); err != nil {
+		if file == Auto {
+			s.auto = true
+			s.tryTLS()
+			continue
+		}
+		links, err := s.attachTLS(file)
+		if err != nil {
 			s.Close()
 			return nil, err
 		}
+		s.links = append(s.links, links...)
 	}
 	return s, nil
+}
+
+// tryTLS says whether this kernel takes probes at functions: of this program, if
+// it has TLS.
+func (s *Shim) tryTLS() {
+	links, err := s.attachTLS("/proc/self/exe")
+	if errors.Is(err, errNotOpenSSL) {
+		return
+	}
+	s.tried("go_read", errors.Join(err, closeAll(links)))
 }
 
 func (s *Shim) attach(sweep string) (err error) {
@@ -153,6 +186,8 @@ var hooks = map[string]Hook{
 	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
+
+	"go_read": {Name: "uprobe", Gives: "heads within TLS (--tls)"},
 
 	"socket_sweep_tcp": {Name: "iter/tcp", Gives: "ends of the last exchanges, of this network namespace only (iter/bpf_sk_storage_map is refused)"},
 }

@@ -20,9 +20,12 @@ type shimCall struct {
 	Size      uint64
 	Time      uint64
 	Cookie    uint64
+	Goroutine uint64
+	Parent    uint64
 	Direction uint8
 	Role      uint8
-	_         [6]byte
+	Told      uint8
+	_         [5]byte
 }
 
 type shimConn struct {
@@ -37,7 +40,38 @@ type shimConn struct {
 	Established uint8
 	Http        uint8
 	Dirty       uint8
-	_           [1]byte
+	H2          uint8
+	Numbered    uint8
+	_           [3]byte
+	First       [2]uint32
+	_           [4]byte
+}
+
+type shimFrameRecord struct {
+	_         structs.HostLayout
+	Kind      uint32
+	Role      uint8
+	Direction uint8
+	Captured  uint16
+	Plain     uint8
+	Type      uint8
+	Flags     uint8
+	Start     uint8
+	Stream    uint32
+	Time      uint64
+	Cookie    uint64
+	Length    uint32
+	Passed    uint32
+	From      uint32
+	To        uint32
+	Goroutine uint64
+	Parent    uint64
+}
+
+type shimGoroutine struct {
+	_   structs.HostLayout
+	Pid uint64
+	G   uint64
 }
 
 type shimHeadRecord struct {
@@ -53,6 +87,51 @@ type shimHeadRecord struct {
 	Before    shimProgress
 	Seq       uint32
 	Length    uint32
+	Goroutine uint64
+	Parent    uint64
+}
+
+type shimHttp2 struct {
+	_     structs.HostLayout
+	Walks [2]struct {
+		_      structs.HostLayout
+		Head   [24]uint8
+		At     uint32
+		Left   uint32
+		Length uint32
+		Stream uint32
+		Told   uint32
+		Type   uint8
+		Flags  uint8
+		Have   uint8
+		State  uint8
+		Tells  uint8
+		Start  uint8
+		_      [2]byte
+	}
+	Late [2][3]struct {
+		_    structs.HostLayout
+		Walk struct {
+			_      structs.HostLayout
+			Head   [24]uint8
+			At     uint32
+			Left   uint32
+			Length uint32
+			Stream uint32
+			Told   uint32
+			Type   uint8
+			Flags  uint8
+			Have   uint8
+			State  uint8
+			Tells  uint8
+			Start  uint8
+			_      [2]byte
+		}
+		Until   uint32
+		Open    uint8
+		Resumed uint8
+		_       [2]byte
+	}
 }
 
 type shimKind uint32
@@ -69,7 +148,8 @@ const (
 	shimKindKIND_RUNNING  shimKind = 9
 	shimKindKIND_EXIT     shimKind = 10
 	shimKindKIND_PLAIN    shimKind = 11
-	shimKindKINDS         shimKind = 12
+	shimKindKIND_FRAME    shimKind = 12
+	shimKindKINDS         shimKind = 13
 )
 
 type shimPlain struct {
@@ -78,7 +158,25 @@ type shimPlain struct {
 	Progress shimProgress
 	Role     uint8
 	Http     uint8
-	_        [6]byte
+	H2       uint8
+	First    uint8
+	Walks    [2]struct {
+		_      structs.HostLayout
+		Head   [24]uint8
+		At     uint32
+		Left   uint32
+		Length uint32
+		Stream uint32
+		Told   uint32
+		Type   uint8
+		Flags  uint8
+		Have   uint8
+		State  uint8
+		Tells  uint8
+		Start  uint8
+		_      [2]byte
+	}
+	_ [4]byte
 }
 
 type shimProcess struct {
@@ -112,8 +210,7 @@ type shimProgress struct {
 
 type shimSession struct {
 	_   structs.HostLayout
-	Pid uint32
-	_   [4]byte
+	Pid uint64
 	Ssl uint64
 }
 
@@ -149,8 +246,15 @@ const (
 	shimMapCalls           = "calls"
 	shimMapConns           = "conns"
 	shimMapDropped         = "dropped"
+	shimMapGoCalls         = "go_calls"
+	shimMapGoHandshakes    = "go_handshakes"
+	shimMapHttp2s          = "http2s"
 	shimMapRing            = "ring"
 	shimMapSessions        = "sessions"
+	shimProgGoDone         = "go_done"
+	shimProgGoHandshake    = "go_handshake"
+	shimProgGoRead         = "go_read"
+	shimProgGoWrite        = "go_write"
 	shimProgPacketIn       = "packet_in"
 	shimProgPacketOut      = "packet_out"
 	shimProgProcessExec    = "process_exec"
@@ -168,7 +272,10 @@ const (
 	shimProgSslReadEx      = "ssl_read_ex"
 	shimProgSslWrite       = "ssl_write"
 	shimProgSslWriteEx     = "ssl_write_ex"
+	shimVarGoroutines      = "goroutines"
 	shimVarInsideTls       = "inside_tls"
+	shimVarNothing         = "nothing"
+	shimVarUnusedFrame     = "unused_frame"
 	shimVarUnusedHead      = "unused_head"
 	shimVarUnusedKind      = "unused_kind"
 	shimVarUnusedProcess   = "unused_process"
@@ -217,6 +324,10 @@ type shimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimProgramSpecs struct {
+	GoDone         *ebpf.ProgramSpec `ebpf:"go_done"`
+	GoHandshake    *ebpf.ProgramSpec `ebpf:"go_handshake"`
+	GoRead         *ebpf.ProgramSpec `ebpf:"go_read"`
+	GoWrite        *ebpf.ProgramSpec `ebpf:"go_write"`
 	PacketIn       *ebpf.ProgramSpec `ebpf:"packet_in"`
 	PacketOut      *ebpf.ProgramSpec `ebpf:"packet_out"`
 	ProcessExec    *ebpf.ProgramSpec `ebpf:"process_exec"`
@@ -240,18 +351,24 @@ type shimProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimMapSpecs struct {
-	Calls    *ebpf.MapSpec `ebpf:"calls"`
-	Conns    *ebpf.MapSpec `ebpf:"conns"`
-	Dropped  *ebpf.MapSpec `ebpf:"dropped"`
-	Ring     *ebpf.MapSpec `ebpf:"ring"`
-	Sessions *ebpf.MapSpec `ebpf:"sessions"`
+	Calls        *ebpf.MapSpec `ebpf:"calls"`
+	Conns        *ebpf.MapSpec `ebpf:"conns"`
+	Dropped      *ebpf.MapSpec `ebpf:"dropped"`
+	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
+	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
+	Http2s       *ebpf.MapSpec `ebpf:"http2s"`
+	Ring         *ebpf.MapSpec `ebpf:"ring"`
+	Sessions     *ebpf.MapSpec `ebpf:"sessions"`
 }
 
 // shimVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimVariableSpecs struct {
+	Goroutines    *ebpf.VariableSpec `ebpf:"goroutines"`
 	InsideTls     *ebpf.VariableSpec `ebpf:"inside_tls"`
+	Nothing       *ebpf.VariableSpec `ebpf:"nothing"`
+	UnusedFrame   *ebpf.VariableSpec `ebpf:"unused_frame"`
 	UnusedHead    *ebpf.VariableSpec `ebpf:"unused_head"`
 	UnusedKind    *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedProcess *ebpf.VariableSpec `ebpf:"unused_process"`
@@ -278,11 +395,14 @@ func (o *shimObjects) Close() error {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimMaps struct {
-	Calls    *ebpf.Map `ebpf:"calls"`
-	Conns    *ebpf.Map `ebpf:"conns"`
-	Dropped  *ebpf.Map `ebpf:"dropped"`
-	Ring     *ebpf.Map `ebpf:"ring"`
-	Sessions *ebpf.Map `ebpf:"sessions"`
+	Calls        *ebpf.Map `ebpf:"calls"`
+	Conns        *ebpf.Map `ebpf:"conns"`
+	Dropped      *ebpf.Map `ebpf:"dropped"`
+	GoCalls      *ebpf.Map `ebpf:"go_calls"`
+	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
+	Http2s       *ebpf.Map `ebpf:"http2s"`
+	Ring         *ebpf.Map `ebpf:"ring"`
+	Sessions     *ebpf.Map `ebpf:"sessions"`
 }
 
 func (m *shimMaps) Close() error {
@@ -290,6 +410,9 @@ func (m *shimMaps) Close() error {
 		m.Calls,
 		m.Conns,
 		m.Dropped,
+		m.GoCalls,
+		m.GoHandshakes,
+		m.Http2s,
 		m.Ring,
 		m.Sessions,
 	)
@@ -299,7 +422,10 @@ func (m *shimMaps) Close() error {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimVariables struct {
+	Goroutines    *ebpf.Variable `ebpf:"goroutines"`
 	InsideTls     *ebpf.Variable `ebpf:"inside_tls"`
+	Nothing       *ebpf.Variable `ebpf:"nothing"`
+	UnusedFrame   *ebpf.Variable `ebpf:"unused_frame"`
 	UnusedHead    *ebpf.Variable `ebpf:"unused_head"`
 	UnusedKind    *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedProcess *ebpf.Variable `ebpf:"unused_process"`
@@ -310,6 +436,10 @@ type shimVariables struct {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimPrograms struct {
+	GoDone         *ebpf.Program `ebpf:"go_done"`
+	GoHandshake    *ebpf.Program `ebpf:"go_handshake"`
+	GoRead         *ebpf.Program `ebpf:"go_read"`
+	GoWrite        *ebpf.Program `ebpf:"go_write"`
 	PacketIn       *ebpf.Program `ebpf:"packet_in"`
 	PacketOut      *ebpf.Program `ebpf:"packet_out"`
 	ProcessExec    *ebpf.Program `ebpf:"process_exec"`
@@ -331,6 +461,10 @@ type shimPrograms struct {
 
 func (p *shimPrograms) Close() error {
 	return _ShimClose(
+		p.GoDone,
+		p.GoHandshake,
+		p.GoRead,
+		p.GoWrite,
 		p.PacketIn,
 		p.PacketOut,
 		p.ProcessExec,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Sockets: from connect or accept to the end, and who uses them. */
 #pragma once
-#include "ring.h"
+#include "call.h"
+#include "frames.h"
 
 /* What is remembered of a socket, with the socket. */
 struct conn {
@@ -9,7 +10,8 @@ struct conn {
 	struct process owner;
 	struct progress progress;
 	__u16 local_port; /* the kernel's own is gone at the end */
-	__u8 role, told, established, http, dirty;
+	__u8 role, told, established, http, dirty, h2, numbered;
+	__u32 first[2]; /* sequence numbers of the first bytes, if numbered */
 };
 
 struct {
@@ -18,6 +20,13 @@ struct {
 	__type(key, int);
 	__type(value, struct conn);
 } conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct http2);
+} http2s SEC(".maps");
 
 static __always_inline void tell(__u32 kind, struct sock *sk, struct conn *c)
 {
@@ -85,7 +94,7 @@ int socket_state(__u64 *ctx)
 			return 0;
 		/* A socket may connect again after it failed. */
 		__builtin_memset(&c->progress, 0, sizeof(c->progress));
-		c->http = c->dirty = c->established = 0;
+		c->http = c->dirty = c->established = c->h2 = 0;
 		c->local_port = 0;
 		c->opened = bpf_ktime_get_boot_ns();
 		c->role = ROLE_CLIENT;
@@ -101,6 +110,12 @@ int socket_state(__u64 *ctx)
 		}
 		c->established = 1;
 		c->local_port = sk->__sk_common.skc_num;
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+		if (tp) {
+			c->first[OUT] = tp->snd_nxt;
+			c->first[IN] = tp->rcv_nxt;
+			c->numbered = 1;
+		}
 		tell(KIND_OPEN, sk, c);
 	} else if (now == TCP_CLOSE) {
 		c = bpf_sk_storage_get(&conns, sk, 0, 0);
@@ -108,32 +123,6 @@ int socket_state(__u64 *ctx)
 			tell(KIND_CLOSE, sk, c);
 	}
 	return 0;
-}
-
-/* A call into OpenSSL that is under way on a thread (tls.h). */
-struct call {
-	__u64 ssl, buffer, size, time, cookie;
-	__u8 direction, role;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, struct call);
-} calls SEC(".maps");
-
-/* Set before loading: only then does anybody call. */
-volatile const _Bool inside_tls;
-
-static __always_inline void within(struct conn *c)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct call *call = bpf_map_lookup_elem(&calls, &thread);
-	if (call) {
-		call->cookie = c->cookie;
-		call->role = c->role;
-	}
 }
 
 /* sock_send_length and sock_recv_length fire in the process that sends and
@@ -145,14 +134,14 @@ static __always_inline int used(struct sock *sk)
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && c->told) {
 		if (inside_tls)
-			within(c);
+			within(c->cookie, c->role);
 		return 0;
 	}
 	c = remember(sk);
 	if (!c)
 		return 0;
 	if (inside_tls)
-		within(c);
+		within(c->cookie, c->role);
 	c->told = 1;
 	if (!c->established) { /* it is older than this program */
 		c->established = 1;

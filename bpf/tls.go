@@ -12,11 +12,28 @@ var opensslPrograms = map[string]bool{
 	"ssl_write": true, "ssl_write_ex": true, "ssl_read": true, "ssl_read_ex": true, "ssl_done": true, "ssl_done_ex": true, "ssl_free": true,
 }
 
-// attachTLS puts probes on the functions of OpenSSL that a file holds.
-func (s *Shim) attachTLS(file string) error {
+var errNotOpenSSL = errors.New("it has no symbols SSL_read and SSL_write")
+
+// attachTLS puts probes on the functions of Go's crypto/tls, or of OpenSSL, that
+// a file holds.
+func (s *Shim) attachTLS(file string) ([]link.Link, error) {
+	links, err := s.attachGo(file)
+	if errors.Is(err, errNotGo) {
+		links, err = s.attachOpenSSL(file)
+	}
+	if errors.Is(err, errNotOpenSSL) {
+		return nil, fmt.Errorf("look into TLS of %s: %w, nor Go's crypto/tls; name a libssl.so, or a program with OpenSSL or Go inside", file, err)
+	}
+	if err != nil {
+		return nil, refused("look into TLS of "+file, err)
+	}
+	return links, nil
+}
+
+func (s *Shim) attachOpenSSL(file string) (links []link.Link, err error) {
 	x, err := link.OpenExecutable(file)
 	if err != nil {
-		return fmt.Errorf("look into TLS: %w", err)
+		return nil, err
 	}
 	found := 0
 	for _, f := range []struct{ symbol, enter, leave string }{
@@ -33,22 +50,22 @@ func (s *Shim) attachTLS(file string) error {
 				continue // BoringSSL has no _ex
 			}
 			if err != nil {
-				return refused("look into TLS of "+file, err)
+				return nil, errors.Join(err, closeAll(links))
 			}
-			s.links = append(s.links, l)
+			links = append(links, l)
 		}
 		l, err := x.Uprobe(f.symbol, s.programs.Programs[f.enter], nil)
 		if errors.Is(err, link.ErrNoSymbol) {
 			continue
 		}
 		if err != nil {
-			return refused("look into TLS of "+file, err)
+			return nil, errors.Join(err, closeAll(links))
 		}
-		s.links = append(s.links, l)
+		links = append(links, l)
 		found++
 	}
 	if found < 3 {
-		return fmt.Errorf("look into TLS of %s: it has no symbols SSL_read and SSL_write; name a libssl.so, or a program with OpenSSL inside", file)
+		return nil, errors.Join(errNotOpenSSL, closeAll(links))
 	}
-	return nil
+	return links, nil
 }

@@ -5,41 +5,6 @@
 #pragma once
 #include "head.h"
 
-#if defined(__TARGET_ARCH_x86)
-struct pt_regs { unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di; };
-#define ARG1(ctx) ((ctx)->di)
-#define ARG2(ctx) ((ctx)->si)
-#define ARG3(ctx) ((ctx)->dx)
-#define ARG4(ctx) ((ctx)->cx)
-#define RESULT(ctx) ((ctx)->ax)
-#elif defined(__TARGET_ARCH_arm64)
-struct pt_regs { unsigned long regs[31]; };
-#define ARG1(ctx) ((ctx)->regs[0])
-#define ARG2(ctx) ((ctx)->regs[1])
-#define ARG3(ctx) ((ctx)->regs[2])
-#define ARG4(ctx) ((ctx)->regs[3])
-#define RESULT(ctx) ((ctx)->regs[0])
-#endif
-
-struct session {
-	__u32 pid, : 32;
-	__u64 ssl;
-};
-
-/* The plain text of one TLS connection; next counts bytes. */
-struct plain {
-	__u64 cookie;
-	struct progress progress;
-	__u8 role, http;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct session);
-	__type(value, struct plain);
-} sessions SEC(".maps");
-
 static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
@@ -50,7 +15,7 @@ static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
 	return 0;
 }
 
-static __always_inline void copy_plain(struct call *call, struct head_record *h)
+static __always_inline void copy_plain(struct call *call, struct head_record *h, __u8 first)
 {
 	struct { struct head_record head; __u8 data[1024]; } *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -58,9 +23,11 @@ static __always_inline void copy_plain(struct call *call, struct head_record *h)
 		return;
 	}
 	r->head = *h;
-	__u32 n = clamp(h->length, 1024);
+	__u32 n = clamp(h->length, 1024), apart = first != 0;
 	r->head.captured = n;
-	if (bpf_probe_read_user(r->data, n, (void *)call->buffer)) {
+	r->data[0] = first;
+	n = clamp(n - apart, 1023);
+	if (bpf_probe_read_user(r->data + apart, n, (void *)call->buffer)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		drop(h->kind);
 		return;
@@ -72,29 +39,63 @@ static __always_inline void text(struct call *call, __u32 length)
 {
 	struct session key = {.pid = bpf_get_current_pid_tgid() >> 32, .ssl = call->ssl};
 	struct plain *c = bpf_map_lookup_elem(&sessions, &key);
-	if (call->cookie && (!c || c->cookie != call->cookie)) {
-		struct plain fresh = {.cookie = call->cookie, .role = call->role};
-		bpf_map_update_elem(&sessions, &key, &fresh, 0);
-		c = bpf_map_lookup_elem(&sessions, &key);
-	}
+	if (call->cookie && (!c || c->cookie != call->cookie))
+		c = bind(&key, call->cookie, call->role);
 	if (!c)
 		return; /* nobody knows on which socket */
 
 	int d = call->direction & 1;
-	__u8 b[8] = {};
-	if (length >= 16)
+	__u8 b[HEADER] = {};
+	if (length >= sizeof(b) && !c->h2)
 		bpf_probe_read_user(b, sizeof(b), (void *)call->buffer);
 	struct head_record h = {
-		.kind = looks_like(b), .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
+		.kind = length >= 16 ? looks_like(b) : 0, .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
 		.time = d == OUT ? call->time : bpf_ktime_get_boot_ns(), .before = c->progress,
-		.seq = c->progress.next[d], .length = length,
+		.seq = c->progress.next[d], .length = length, .goroutine = call->goroutine, .parent = call->parent,
 	};
+	int known = h.seq != 0, other_known = c->progress.next[!d] != 0;
 	c->progress.last[d] = h.time;
 	c->progress.next[d] += length;
 	c->progress.known[OUT] = c->progress.known[IN] = 1;
+	int found = length >= sizeof(b) && !c->h2 && !c->http ? http2(b, length, known, 1) : NOT_HTTP2;
+	if (found) {
+		c->h2 = 1;
+		ready(c->walks, found, d, other_known);
+	}
+	if (c->h2) {
+		struct text t = {
+			.cookie = c->cookie, .time = h.time, .base = call->buffer, .seq = h.seq, .end = length, .next = h.seq + length,
+			.role = c->role, .direction = d, .plain = 1, .goroutine = call->goroutine, .parent = call->parent,
+		};
+		walk(0, &t, &c->walks[d], 0);
+		return;
+	}
+	/* Go's server waits for the next request by reading one byte of it. */
+	__u8 first = 0;
+	if (d == IN) {
+		first = c->first;
+		c->first = 0;
+		if (length == 1)
+			bpf_probe_read_user(&c->first, 1, (void *)call->buffer);
+	}
+	if (first && length >= 16) {
+		for (int i = sizeof(b) - 1; i > 0; i--)
+			b[i] = b[i - 1];
+		b[0] = first;
+		if (looks_like(b) == KIND_REQUEST) {
+			h.kind = KIND_REQUEST;
+			h.seq--;
+			h.length++;
+			h.before.next[IN]--;
+		} else {
+			first = 0;
+		}
+	} else {
+		first = 0;
+	}
 	if (h.kind == KIND_REQUEST || h.kind == KIND_RESPONSE) {
 		c->http = 1;
-		copy_plain(call, &h);
+		copy_plain(call, &h, first);
 	}
 	if (!c->http)
 		return;

@@ -26,7 +26,7 @@ in its order when the bus is back. If that is not enough the oldest goes, and th
 timelines show a gap.
 
 With --sockets it also watches this machine and all its containers through eBPF:
-which process uses which socket, which HTTP/1 exchanges pass on it, which processes
+which process uses which socket, which HTTP exchanges pass on it, which processes
 run. No program that is watched needs to be changed or restarted. Of HTTP the
 method, path (without query), host, status, trace context and request id are kept;
 of TLS the name of the server that is asked for; of command lines keyed hashes.

@@ -30,8 +30,8 @@ type watchFlags struct {
 // watching are the flags of a service that may watch its machine.
 func (f *watchFlags) watching() flagGroup {
 	g := newFlagGroup("Watching")
-	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP/1 exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
-	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP/1 heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, or a program that has it inside; may be given several times")
+	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
+	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, a program that has it inside, or a Go program; may be given several times; \"auto\" finds libssl.so and Go programs by itself, as they are used")
 	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it: spans that name another are refused (default: of any node; with --sockets the host's name)")
 	g.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
 	return g
@@ -149,6 +149,9 @@ func watch(ctx context.Context, shim *bpf.Shim, d socket.Decoder, w io.Writer, m
 	}
 	_, err = fmt.Fprintf(messages, "%s events, %s records lost, %s unreadable\n",
 		render.Grouped(source.Events), render.Grouped(source.Lost), render.Grouped(source.Bad+source.Decoder.Unreadable))
+	if n := source.Unfollowed.Load(); err == nil && n > 0 {
+		_, err = fmt.Fprintf(messages, "TLS of %s processes was not looked into\n", render.Grouped(n))
+	}
 	return err
 }
 

@@ -37,6 +37,7 @@ type exchange struct {
 	http                        event.HTTP
 	trace                       event.TraceContext
 	requestID                   string
+	goroutine, parent           uint64
 	old                         bool
 	requestEnd, responseEnd     uint32 // sequence numbers, valid where known
 	requestWhole, responseWhole bool   // the ends are known
@@ -89,7 +90,7 @@ func (x *exchange) ask(r *bpf.Head, h *head, answers int) {
 	*x = exchange{
 		active: true, start: r.Time, request: r.Seq, gaps: r.Before.Gaps, old: h.old, trace: h.trace,
 		response: r.Before.Next[answers], responseKnown: r.Before.Known[answers] != 0,
-		requestChunked: h.chunked,
+		requestChunked: h.chunked, goroutine: r.Goroutine, parent: r.Parent,
 	}
 	if h.size > 0 && !h.chunked && h.length < 1<<31 {
 		x.requestWhole = true

@@ -29,10 +29,15 @@ type Decoder struct {
 	// Offset is wall clock minus boot clock.
 	Offset time.Duration
 	// Forgotten counts connections that were dropped for want of room,
-	// Unreadable the packets that only looked like a head.
-	Forgotten, Unreadable uint64
+	// Unreadable the packets that only looked like a head, Unknown the header
+	// blocks of HTTP/2 that refer to what was not seen.
+	Forgotten, Unreadable, Unknown uint64
 
 	conns   map[uint64]*conn
+	http2   map[uint64]*http2
+	waiting map[uint64]struct{} // connections of which records are held
+	spare   []*stream
+	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
 	hash    event.Hasher
@@ -57,6 +62,8 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.request(r, b)
 	case bpf.KindResponse:
 		d.response(r, b)
+	case bpf.KindFrame:
+		d.frame(r, b)
 	case bpf.KindHello:
 		d.hello(r, b)
 	case bpf.KindExec, bpf.KindRunning, bpf.KindExit:
@@ -105,6 +112,7 @@ func (d *Decoder) conn(cookie uint64) *conn {
 			break
 		}
 		delete(d.conns, old)
+		delete(d.http2, old)
 		d.Forgotten++
 	}
 	c = &conn{}
@@ -134,6 +142,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		c.opaque = true
 		if k == bpf.KindClose {
 			delete(d.conns, r.Cookie)
+			delete(d.http2, r.Cookie)
 		}
 		return
 	}
@@ -144,6 +153,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	case k == bpf.KindClose:
 		kind = event.KindSocketClose
 		d.end(r, c, b)
+		d.endStreams(r.Cookie, c, b)
 		delete(d.conns, r.Cookie)
 	}
 	p := b.NewSocket()

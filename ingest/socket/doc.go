@@ -1,5 +1,5 @@
 // Package socket turns what the eBPF shim saw into events: sockets with the
-// processes that use them, HTTP/1 exchanges whose boundaries were seen, TLS
+// processes that use them, HTTP exchanges whose boundaries were seen, TLS
 // hellos, processes, and what was lost.
 //
 // Of a packet only the head is read, and of a head only the method, the path,

@@ -17,7 +17,7 @@ const (
 
 func (d *Decoder) request(r *bpf.Record, b *event.Batch) {
 	c := d.conn(r.Head.Cookie)
-	if c.unread(r.Head) {
+	if c.unread(r.Head.Plain != 0) {
 		return
 	}
 	if c.role == event.RoleUnknown {
@@ -68,8 +68,8 @@ func (d *Decoder) request(r *bpf.Record, b *event.Batch) {
 
 // unread reports whether a head is not of the connection's HTTP. Once plain text
 // was seen within TLS, that is its HTTP.
-func (c *conn) unread(r *bpf.Head) bool {
-	if r.Plain != 0 && !c.own && !c.upgraded {
+func (c *conn) unread(plain bool) bool {
+	if plain && !c.own && !c.upgraded {
 		c.plain = true
 		return false
 	}
@@ -82,7 +82,7 @@ func (d *Decoder) text(b []byte, limit int) string {
 
 func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 	c := d.conns[r.Head.Cookie]
-	if c == nil || c.unread(r.Head) || !c.x.active {
+	if c == nil || c.unread(r.Head.Plain != 0) || !c.x.active {
 		return
 	}
 	x := &c.x
@@ -175,7 +175,7 @@ func (d *Decoder) fill(e *event.Exchange, cookie uint64, c *conn) {
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, Ordinal: c.ordinal, Protocol: "http/1.1",
 		Start: d.wall(x.start), HTTP: x.http, Trace: x.trace, RequestID: x.requestID,
-		Process: c.process, Workload: d.workload(c.podUID),
+		Process: c.process, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.podUID),
 	}
 	if x.old {
 		e.Protocol = "http/1.0"

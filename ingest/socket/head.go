@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strconv"
 
-	"github.com/sennit-io/sennit/ingest/scan"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -39,8 +38,7 @@ func parseHead(b []byte, response bool) (h head, ok bool) {
 		return head{}, false
 	}
 	h.length = -1
-	var b3 struct{ trace, span []byte }
-	var parent, cloud event.TraceContext
+	var t traces
 	for {
 		at := len(b) - len(rest)
 		if line, rest, whole = bytes.Cut(rest, crlf); !whole {
@@ -55,46 +53,24 @@ func parseHead(b []byte, response bool) (h head, ok bool) {
 			continue
 		}
 		value = bytes.Trim(value, " \t")
-		switch {
-		case is(name, "content-length"):
+		switch f := headerOf(name); f {
+		case headerContentLength:
 			n, err := strconv.ParseInt(string(value), 10, 64)
 			if err != nil || n < 0 || h.length >= 0 && h.length != n {
 				return head{}, false // nobody knows where such a message ends
 			}
 			h.length = n
-		case is(name, "transfer-encoding"):
+		case headerTransferEncoding:
 			h.chunked = true
-		case is(name, "host"):
+		case headerHost:
 			h.host = value
-		case is(name, "x-request-id"):
+		case headerRequestID:
 			h.requestID = value
-		case is(name, "traceparent"):
-			if parent.TraceID.IsZero() {
-				parent, _ = scan.TraceParent(value)
-			}
-		case is(name, "x-cloud-trace-context"):
-			cloud, _ = scan.CloudTrace(value)
-		case is(name, "b3"):
-			if tc, ok := scan.B3(value); ok {
-				h.trace = tc
-			}
-		case is(name, "x-b3-traceid"):
-			b3.trace = value
-		case is(name, "x-b3-spanid"):
-			b3.span = value
+		default:
+			t.add(f, value)
 		}
 	}
-	switch {
-	case !parent.TraceID.IsZero():
-		h.trace = parent
-	case !cloud.TraceID.IsZero():
-		h.trace = cloud
-	case h.trace.TraceID.IsZero():
-		if id, ok := scan.B3TraceID(b3.trace); ok {
-			h.trace = event.TraceContext{TraceID: id, Format: "b3"}
-			h.trace.SpanID, _ = scan.B3SpanID(b3.span)
-		}
-	}
+	h.trace = t.best()
 	return h, true
 }
 
@@ -135,20 +111,4 @@ func (h *head) statusLine(line []byte) bool {
 func (h *head) version(b []byte) bool {
 	h.old = string(b) == "HTTP/1.0"
 	return h.old || string(b) == "HTTP/1.1"
-}
-
-// is compares a header's name, whose case does not matter, with a lower-case one.
-func is(name []byte, lower string) bool {
-	if len(name) != len(lower) {
-		return false
-	}
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -45,11 +45,18 @@ func openShim(t *testing.T, tls ...string) *bpf.Shim {
 
 // watched is what a shim saw while do ran, deep copies.
 type watched struct {
+	mu     sync.Mutex
 	events []event.Event
 	source *Source
 }
 
-func watch(t *testing.T, do func(), tls ...string) watched {
+func watch(t *testing.T, do func(), tls ...string) *watched {
+	t.Helper()
+	return watchAll(t, func(*watched) { do() }, tls...)
+}
+
+// watchAll does something that may look at what was seen so far.
+func watchAll(t *testing.T, do func(w *watched), tls ...string) *watched {
 	t.Helper()
 	s := NewSource(openShim(t, tls...))
 	s.Decoder.Node, s.Decoder.Redact.CommandLines = "n1", true
@@ -58,7 +65,7 @@ func watch(t *testing.T, do func(), tls ...string) watched {
 		t.Fatal(err)
 	}
 	s.Decoder.Cgroups = NewCgroups(root)
-	w := watched{source: s}
+	w := &watched{source: s}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	var once sync.Once
@@ -70,14 +77,16 @@ func watch(t *testing.T, do func(), tls ...string) watched {
 				if err := e.UnmarshalJSON(b.Events[i].AppendJSON(nil)); err != nil {
 					return err
 				}
+				w.mu.Lock()
 				w.events = append(w.events, e)
+				w.mu.Unlock()
 			}
 			once.Do(func() { close(ready) })
 			return nil
 		})
 	}()
 	<-ready
-	do()
+	do(w)
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -87,6 +96,8 @@ func watch(t *testing.T, do func(), tls ...string) watched {
 
 // exchanges are those of one path (without its query), client first.
 func (w *watched) exchanges(path string) (client, server []*event.Exchange) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i := range w.events {
 		if p, ok := w.events[i].Payload.(*event.Exchange); ok && w.events[i].Kind == event.KindExchange && p.HTTP.Path == path {
 			if p.Role == event.RoleClient {

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -20,11 +23,21 @@ import (
 // client, server and reader) of one HTTP exchange over loopback without and with
 // the shim, in interleaved rounds. Both ends are watched, so what is added counts
 // twice: added-us/end is half of it. Medians of the rounds.
-func BenchmarkShim(b *testing.B) {
+func BenchmarkShim(b *testing.B) { benchmarkShim(b, false) }
+
+// BenchmarkShimHTTP2 is the same over HTTP/2.
+func BenchmarkShimHTTP2(b *testing.B) { benchmarkShim(b, true) }
+
+func benchmarkShim(b *testing.B, http2 bool) {
 	const rounds, requests = 12, 10000
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	p := new(http.Protocols)
+	p.SetHTTP1(!http2)
+	p.SetUnencryptedHTTP2(http2)
+	server.Config.Protocols = p
+	server.Start()
 	defer server.Close()
-	client := server.Client()
+	client := &http.Client{Transport: &http.Transport{Protocols: p}}
 	serve := func() float64 {
 		before := cpu(b)
 		for range requests {
@@ -125,6 +138,65 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	if got := testing.AllocsPerRun(1000, func() {
 		exchange()
+		w.batch.Reset()
+	}); got != 0 {
+		b.Errorf("%v allocations an exchange, want none", got)
+	}
+}
+
+// BenchmarkDecodeHTTP2 is the same of HTTP/2: the header blocks of request and
+// response, and the end of its data.
+func BenchmarkDecodeHTTP2(b *testing.B) {
+	w := newFrames()
+	block := func(direction int, pairs ...string) []byte {
+		w.block[direction].Reset()
+		for i := 0; i < len(pairs); i += 2 {
+			if err := w.encoder[direction].WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		return bytes.Clone(w.block[direction].Bytes())
+	}
+	ask := func(trace string) []byte {
+		return block(bpf.Out, ":authority", "127.0.0.1:40000", ":method", "POST", ":path", "/bench", ":scheme", "http", "traceparent", trace, "accept-encoding", "gzip")
+	}
+	answer := func() []byte {
+		return block(bpf.In, ":status", "200", "content-type", "text/plain", "content-length", "5", "date", "Thu, 26 Nov 2026 23:02:00 GMT")
+	}
+	f := bpf.Frame{Kind: uint32(bpf.KindFrame), Role: bpf.RoleClient, Cookie: cookie}
+	r := bpf.Record{Kind: bpf.KindFrame, Frame: &f}
+	stream := uint32(1)
+	frame := func(direction, kind uint8, flags uint8, block []byte, length int) {
+		f.Direction, f.Type, f.Flags, f.Stream, f.Time = direction, kind, flags, stream, f.Time+1
+		f.Length, f.Passed, f.Captured = uint32(length), uint32(length), uint16(len(block))
+		f.From, f.To = w.seq[direction], w.seq[direction]+uint32(length)
+		w.seq[direction] = f.To
+		r.Data = block
+		w.d.Decode(&r, &w.batch)
+	}
+	exchange := func(request, response []byte) {
+		frame(bpf.Out, frameHeaders, flagEndHeaders|flagEndStream, request, len(request))
+		frame(bpf.In, frameHeaders, flagEndHeaders, response, len(response))
+		frame(bpf.In, frameData, flagEndStream, nil, 5)
+		stream += 2
+	}
+	exchange(ask(traceparent), answer())
+	request, response := ask("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01"), answer()
+	exchange(request, response)
+	b.ReportAllocs()
+	events := 0
+	for b.Loop() {
+		exchange(request, response)
+		if len(w.batch.Events) >= 512 {
+			events += len(w.batch.Events)
+			w.batch.Reset()
+		}
+	}
+	if events += len(w.batch.Events); events < b.N {
+		b.Errorf("%d exchanges of %d", events, b.N)
+	}
+	if got := testing.AllocsPerRun(1000, func() {
+		exchange(request, response)
 		w.batch.Reset()
 	}); got != 0 {
 		b.Errorf("%v allocations an exchange, want none", got)

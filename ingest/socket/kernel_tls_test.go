@@ -3,14 +3,17 @@ package socket
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,5 +156,209 @@ func TestKernelTLS(t *testing.T) {
 	}
 	if hellos < 4 {
 		t.Errorf("%d hellos, want those of both ends of two connections", hellos)
+	}
+}
+
+// askProgram asks a URL for each path, in turn over one connection of HTTP/2.
+const askProgram = `package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	_, _ = io.Copy(io.Discard, os.Stdin) // until it is time
+	p := new(http.Protocols)
+	p.SetHTTP2(true)
+	c := &http.Client{Transport: &http.Transport{Protocols: p, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for _, path := range os.Args[2:] {
+		r, _ := http.NewRequest("GET", os.Args[1]+path+"?key=secret", nil)
+		r.Header.Set("traceparent", "` + traceparent + `")
+		answer, err := c.Do(r)
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+	}
+}
+`
+
+func buildAsk(t *testing.T) (program string) {
+	t.Helper()
+	dir := t.TempDir()
+	source, program := filepath.Join(dir, "ask.go"), filepath.Join(dir, "ask")
+	if err := os.WriteFile(source, []byte(askProgram), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, source).CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: nobody looks into TLS: no Go program is built: %v: %s", err, out)
+	}
+	return program
+}
+
+// Within TLS of Go, HTTP/1 and HTTP/2: 16 streams at once on one connection; a
+// program without symbols, and curl with OpenSSL, on the other side.
+func TestKernelTLSGo(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("SKIPPED: nobody looks into TLS: no curl")
+	}
+	stripped := buildAsk(t)
+	four, six := serveHTTP2(t, "127.0.0.1:0", true), serveHTTP2(t, "[::1]:0", true)
+	var served atomic.Uint64
+	old := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/go-two" {
+			served.Store(goroutineID())
+		}
+		_, _ = io.WriteString(w, "hello")
+	}))
+	defer old.Close()
+	var curlPID, strippedPID int
+	var asked uint64
+	w := watch(t, func() {
+		ask(t, http2Client(), four.URL, "/go-four", 4, 16)
+		ask(t, http2Client(), six.URL, "/go-six", 2, 16)
+		answer, err := http2Client().Get(four.URL + "/go-parent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		asked = goroutineID()
+		for _, path := range []string{"/go-one", "/go-two"} {
+			r, err := old.Client().Post(old.URL+path+"?key=secret", "text/plain", strings.NewReader("a secret prompt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+		}
+		for _, run := range []struct {
+			pid  *int
+			args []string
+		}{
+			{&curlPID, []string{curl, "-sk", "-o", os.DevNull, "-o", os.DevNull, "-H", "traceparent: " + traceparent, "-d", "a secret prompt", four.URL + "/ssl-one", four.URL + "/ssl-two"}},
+			{&strippedPID, []string{stripped, four.URL, "/stripped-one", "/stripped-two"}},
+		} {
+			cmd := exec.Command(run.args[0], run.args[1:]...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v: %s", run.args[0], err, out)
+			}
+			*run.pid = cmd.Process.Pid
+		}
+	}, self, stripped, libssl(t, curl))
+	w.checkStreams(t, "/go-four", 4, 16, true, true)
+	w.checkStreams(t, "/go-six", 2, 16, true, true)
+	w.checkSecrets(t)
+	both := func(protocol string, pid int, paths ...string) {
+		t.Helper()
+		cookies := make(map[event.SocketCookie]bool)
+		for _, path := range paths {
+			c, s := w.exchanges(path)
+			if len(c) != 1 || len(s) != 1 {
+				t.Errorf("%s: %d exchanges of the client and %d of the server, want one each", path, len(c), len(s))
+				continue
+			}
+			cookies[c[0].Cookie] = true
+			if c[0].Tuple != s[0].Tuple.Reverse() || c[0].HTTP.Status != 200 || c[0].Protocol != protocol || int(c[0].Process.PID) != pid ||
+				int(s[0].Process.PID) != os.Getpid() || c[0].FirstByte <= c[0].Start || protocol == "h2" && c[0].Trace.TraceID.String() != traceparent[3:35] {
+				t.Errorf("%s: %+v %+v", path, c[0], s[0])
+			}
+		}
+		if len(cookies) != 1 {
+			t.Errorf("%v: %d connections, want one", paths, len(cookies))
+		}
+	}
+	both("http/1.1", os.Getpid(), "/go-one", "/go-two")
+	if c, _ := w.exchanges("/go-parent"); len(c) != 1 || c[0].ParentGo != asked || c[0].Goroutine == 0 || c[0].Goroutine == asked {
+		t.Errorf("asked by goroutine %d: %+v", asked, c)
+	}
+	if _, s := w.exchanges("/go-two"); len(s) != 1 || s[0].Goroutine != served.Load() {
+		t.Errorf("served by goroutine %d: %+v", served.Load(), s)
+	}
+	both("h2", curlPID, "/ssl-one", "/ssl-two")
+	both("h2", strippedPID, "/stripped-one", "/stripped-two")
+}
+
+// goroutineID is the number of this goroutine, as a stack trace has it.
+func goroutineID() (id uint64) {
+	b := make([]byte, 64)
+	_, _ = fmt.Sscanf(string(b[:runtime.Stack(b, false)]), "goroutine %d ", &id)
+	return id
+}
+
+// Programs that use TLS are found: one that runs already, and those that start.
+func TestKernelTLSAuto(t *testing.T) {
+	program := buildAsk(t)
+	curl, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("SKIPPED: nobody looks into TLS: no curl")
+	}
+	server := serveHTTP2(t, "127.0.0.1:0", true)
+	pids := map[string]int{}
+	start := func(path string) (finish func()) {
+		cmd := exec.Command(program, server.URL, path)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		pids[path] = cmd.Process.Pid
+		return func() {
+			in.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	ask := func(path string) {
+		cmd := exec.Command(curl, "-sk", "-o", os.DevNull, server.URL+path)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("curl: %v: %s", err, out)
+		}
+		pids[path] = cmd.Process.Pid
+	}
+	// seen asks under other paths until one is seen: on a busy machine finding a
+	// program takes its time, and what it asked before was not seen.
+	seen := func(w *watched, path string, ask func(path string)) {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+			path += "+"
+			ask(path)
+			for range 20 {
+				if c, _ := w.exchanges(path); len(c) > 0 {
+					return
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+		t.Errorf("no %s was seen", path)
+	}
+	older := start("/auto-older")
+	w := watchAll(t, func(w *watched) {
+		younger := start("/auto-younger")
+		seen(w, "/auto-go", func(path string) { start(path)() })
+		seen(w, "/auto-curl", ask)
+		older()
+		younger()
+		ask("/auto-second")
+	}, "auto")
+	for _, path := range []string{"/auto-older", "/auto-younger", "/auto-second"} {
+		c, _ := w.exchanges(path)
+		if len(c) != 1 {
+			t.Errorf("%s: %d exchanges, want 1", path, len(c))
+		} else if int(c[0].Process.PID) != pids[path] || c[0].HTTP.Status != 200 || c[0].Protocol != "h2" {
+			t.Errorf("%s: %+v", path, c[0])
+		}
 	}
 }

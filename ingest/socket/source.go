@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +35,12 @@ type Source struct {
 	// Events counts what went to the sink, Lost the records that did not fit
 	// the ring, Bad those that could not be read.
 	Events, Lost, Bad uint64
+	// Unfollowed counts the processes whose TLS should have been looked into and
+	// was not.
+	Unfollowed atomic.Uint64
 
 	shim   *bpf.Shim
+	toLook chan process // nil where processes are not followed
 	batch  event.Batch
 	lost   map[bpf.Kind]uint64
 	looked event.Time // when losses were last looked at
@@ -48,6 +55,14 @@ func NewSource(s *bpf.Shim) *Source { return &Source{shim: s, lost: make(map[bpf
 func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 	if err := s.setClock(); err != nil {
 		return err
+	}
+	if f := s.shim.Follower(); f != nil {
+		s.toLook = make(chan process, maxToLook)
+		following, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var done sync.WaitGroup
+		done.Go(func() { s.follow(following, f) })
+		defer done.Wait()
+		defer stop()
 	}
 	if err := s.shim.List(); err != nil {
 		return err
@@ -89,6 +104,7 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 	if err := s.drain(last, sink); err != nil {
 		return err
 	}
+	s.Decoder.Overdue(math.MaxUint64, &s.batch) // nothing more comes
 	if err := s.beat(true); err != nil {
 		return err
 	}
@@ -111,6 +127,9 @@ func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
 			continue
 		}
 		s.Decoder.Decode(&r, &s.batch)
+		if s.toLook != nil {
+			s.follows(&r)
+		}
 		clear(r.Data) // what followed a head, or a command line, is kept nowhere
 		if len(s.batch.Events) >= batchSize {
 			if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil {
@@ -152,6 +171,7 @@ func (s *Source) tick() error {
 	if err := s.shim.Sweep(); err != nil {
 		return err
 	}
+	s.Decoder.Overdue(bootNow(), &s.batch)
 	dropped, err := s.shim.Dropped()
 	if err != nil {
 		return err

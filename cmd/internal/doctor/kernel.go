@@ -37,7 +37,7 @@ func kernel() []Check {
 		return checks // every hook would be refused for that
 	}
 	add(OK, "capabilities", "cap_bpf, cap_perfmon, cap_net_admin", "")
-	shim, err := bpf.Open()
+	shim, err := bpf.Open(bpf.Auto)
 	if err != nil {
 		add(Fail, "hooks", err.Error(), "without the states of sockets there is nothing to watch; replay and up --follow work without")
 		return checks

@@ -26,7 +26,7 @@ type IntakeOptions struct {
 	Hubble, Tetragon AgentOptions
 	// Sockets watches this machine through eBPF; nil for not.
 	Sockets *socket.Decoder
-	TLS     []string // files of OpenSSL to look into
+	TLS     []string // files to look into, or bpf.Auto
 	// Spool is how many bytes may wait on the disk while the bus is away, 0 for
 	// none: then senders wait.
 	Spool int64

@@ -29,9 +29,9 @@ type feed struct {
 	sinks  []NamedSink
 	batch  []sinks.Record
 	bytes  int
-	failed int                      // records that a sink refused, which ends nothing
-	first  error                    // of them
-	err    error                    // what ended it
+	failed int   // records that a sink refused, which ends nothing
+	first  error // of them
+	err    error // what ended it
 }
 
 func newFeed(ctx context.Context, to []NamedSink) *feed {

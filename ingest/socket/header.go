@@ -1,0 +1,67 @@
+package socket
+
+// header is a header that is read; of all others not even the name is kept.
+type header uint8
+
+const (
+	headerOther   header = iota
+	headerUnknown        // its name was in a packet that was not seen
+	headerMethod
+	headerPath
+	headerAuthority
+	headerStatus
+	headerHost
+	headerContentLength
+	headerTransferEncoding
+	headerRequestID
+	headerTraceParent
+	headerCloudTrace
+	headerB3
+	headerB3TraceID
+	headerB3SpanID
+)
+
+var headerNames = [...]struct {
+	name string
+	header
+}{
+	{":method", headerMethod},
+	{":path", headerPath},
+	{":authority", headerAuthority},
+	{":status", headerStatus},
+	{"host", headerHost},
+	{"content-length", headerContentLength},
+	{"transfer-encoding", headerTransferEncoding},
+	{"x-request-id", headerRequestID},
+	{"traceparent", headerTraceParent},
+	{"x-cloud-trace-context", headerCloudTrace},
+	{"b3", headerB3},
+	{"x-b3-traceid", headerB3TraceID},
+	{"x-b3-spanid", headerB3SpanID},
+}
+
+// headerOf knows a header by its name, whose case does not matter.
+func headerOf(name []byte) header {
+	for i := range headerNames {
+		if is(name, headerNames[i].name) {
+			return headerNames[i].header
+		}
+	}
+	return headerOther
+}
+
+// is compares a header's name, whose case does not matter, with a lower-case one.
+func is(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
