@@ -34,7 +34,13 @@ func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
 		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the bus is away", "error", err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("the bus is back", "server", nc.ConnectedUrl()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { log.Error("the bus refuses", "error", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				log.Error("the bus refuses: its user may not, see 'sennit nats-config'", "error", err)
+				return
+			}
+			log.Warn("the bus reports an error", "error", err)
+		}),
 	}
 	if b.Creds != "" {
 		opts = append(opts, nats.UserCredentials(b.Creds))

@@ -45,6 +45,8 @@ type Files struct {
 	file *os.File // nil until there is a line
 	out  *bufio.Writer
 	open int64 // bytes that no Sync has covered
+	// broken: what is written and what the position says may differ, until the next Open.
+	broken bool
 }
 
 // saved is what is safe.
@@ -161,6 +163,7 @@ func (f *Files) Write(line []byte, sequence uint64, stored time.Time) error {
 // Sync makes all lines safe, together with the position of the message they end
 // with, and finishes a file that is large or old enough.
 func (f *Files) Sync(p Position) error {
+	f.broken = true
 	f.at.Position = p
 	if f.file != nil {
 		err := f.out.Flush()
@@ -176,6 +179,7 @@ func (f *Files) Sync(p Position) error {
 	if err := f.save(); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
+	f.broken = false
 	if f.at.Bytes >= f.opts.MaxBytes || f.Old() {
 		return f.finish()
 	}
@@ -190,7 +194,7 @@ func (f *Files) Old() bool {
 // Close finishes the file that is being written. Lines that no Sync has covered are
 // left to the next Open, which cuts them off.
 func (f *Files) Close() error {
-	if f.open > 0 {
+	if f.file != nil && (f.open > 0 || f.broken) {
 		return f.file.Close()
 	}
 	return f.finish()

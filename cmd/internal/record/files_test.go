@@ -161,6 +161,37 @@ func TestDiesFinishing(t *testing.T) {
 	}
 }
 
+// A position that cannot be written finishes no file: its lines would come again.
+func TestSyncFails(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir, Options{})
+	write(t, f, 1, 3)
+	sync(t, f, 3)
+	obstacle := filepath.Join(dir, positionName+".tmp")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, f, 4, 5)
+	if err := f.Sync(Position{Created: 1, Sequence: 5}); err == nil {
+		t.Fatal("it syncs without a position")
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, dir, Options{})
+	write(t, f, int(f.At().Sequence)+1, 6)
+	sync(t, f, 6)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, text := recorded(t, dir); text != numbers(1, 6) {
+		t.Errorf("it has\n%s", text)
+	}
+}
+
 func TestKeepAndAge(t *testing.T) {
 	dir := t.TempDir()
 	f := open(t, dir, Options{Keep: 2, MaxAge: time.Nanosecond})
