@@ -31,6 +31,7 @@ func ProcessorPermissions(publicKey string) Permissions {
 			p.Publish = append(p.Publish, s.Subjects...)
 		}
 	}
+	p.Publish = append(p.Publish, api+"STREAM.MSG.DELETE."+StreamUndelivered) // what is sent again
 	for _, s := range names {
 		for _, verb := range []string{"STREAM.CREATE.", "STREAM.UPDATE.", "STREAM.MSG.GET.", "DIRECT.GET."} {
 			p.Publish = append(p.Publish, api+verb+s)

@@ -211,11 +211,27 @@ func TestUsers(t *testing.T) {
 		t.Error(d)
 	}
 
-	ack, err := bus.Publish(processor.js, bus.OutTimeline, "1", []byte("{}"), 0)
+	hook, err := bus.NewConsumer(ctx, processor.js, "hook", bus.OutTimeline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := bus.Publish(processor.js, bus.OutTimeline, "x/1", []byte("{}"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-ack.Ok()
+	result, ok, err := hook.Next(5 * time.Second)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if err := result.Dead(ctx, errors.New("gone")); err != nil {
+		t.Error(err)
+	}
+	asking, cancelAsking := context.WithTimeout(ctx, 10*time.Second)
+	defer cancelAsking()
+	if n, err := bus.Resend(asking, processor.js, "hook", 0); err != nil || n != 1 {
+		t.Errorf("%d dead letters are sent again, %v", n, err)
+	}
 	sinks := connect(t, url, filepath.Join(dir, "sinks.nk"))
 	c, err := sinks.js.CreateOrUpdateConsumer(ctx, bus.StreamOut, jetstream.ConsumerConfig{Durable: "s", AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
