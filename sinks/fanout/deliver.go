@@ -99,6 +99,7 @@ func (l *Lane) judge(d *Delivery, f *sinks.Failure) {
 	after := l.spread(l.backoff(d.Attempt))
 	if f.After > 0 {
 		after = f.After + l.spread(l.FirstRetry)
+		l.rest = time.Now().Add(f.After) // it goes for all
 	}
 	if l.again(d, after) {
 		l.retried.Add(1)

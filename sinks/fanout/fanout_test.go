@@ -91,8 +91,8 @@ func fail(index int, f sinks.Failure) sinks.Failures {
 }
 
 func TestRetries(t *testing.T) {
-	// The first revision fails twice and asks to wait the second time; the next one
-	// waits for it, another alert does not.
+	// The first revision fails twice; the next one waits for it, another alert does not,
+	// until the sink asks to wait.
 	s := &scripted{write: func(n int, batch []sinks.Record) error {
 		switch {
 		case batch[0].ID != "a" || n > 3: // b is the second call
@@ -102,16 +102,36 @@ func TestRetries(t *testing.T) {
 		}
 		return fail(0, sinks.Failure{After: time.Minute})
 	}}
-	st, err := run(t, s, fanout.Config{}, "a/1", "a/2", "b/1")
+	st, err := run(t, s, fanout.Config{}, "a/1", "a/2", "b/1", "c/1")
 	if err != nil {
 		t.Error(err)
 	}
-	want := fanout.Status{Name: "s", Delivered: 3, Retried: 2, LastError: "no"}
+	want := fanout.Status{Name: "s", Delivered: 4, Retried: 2, LastError: "no"}
 	if d := cmp.Diff(want, st); d != "" {
 		t.Errorf("status (-want +got):\n%s", d)
 	}
-	if len(s.took) != 3 || s.took[0] != "b/1@0" || !strings.HasPrefix(s.took[1], "a/1@6") || !strings.HasPrefix(s.took[2], "a/2@6") {
-		t.Errorf("the sink took %v, want b at once, then a/1 and a/2 after a minute", s.took)
+	if len(s.took) != 4 || s.took[0] != "b/1@0" || s.took[1] != "c/1@0" || !strings.HasPrefix(s.took[2], "a/1@6") || !strings.HasPrefix(s.took[3], "a/2@6") {
+		t.Errorf("the sink took %v, want b and c at once, then a/1 and a/2 after a minute", s.took)
+	}
+}
+
+// While a sink asks to be left alone, it is, for all records.
+func TestLeavesAlone(t *testing.T) {
+	s := &scripted{}
+	var calls []string
+	s.write = func(n int, batch []sinks.Record) error {
+		calls = append(calls, fmt.Sprintf("%s@%.0f", batch[0].ID, time.Since(s.began).Seconds()))
+		if n == 1 {
+			return fail(0, sinks.Failure{After: 10 * time.Minute})
+		}
+		return nil
+	}
+	if _, err := run(t, s, fanout.Config{BatchCount: 1}, "a/1", "b/1", "c/1"); err != nil {
+		t.Error(err)
+	}
+	slices.Sort(calls[1:]) // b is in the middle or not, by chance
+	if d := cmp.Diff([]string{"a@0", "a@601", "b@600", "c@600"}, calls); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
 	}
 }
 

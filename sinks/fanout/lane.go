@@ -39,6 +39,8 @@ type Lane struct {
 	turn    chan struct{} // whoever holds it may call the sink
 	waits   waits
 	carried *Delivery // the first of the next batch
+	looked  time.Time // for the backlog
+	rest    time.Time // until when the sink asked to be left alone
 }
 
 // New makes a lane for a sink.
@@ -50,7 +52,7 @@ func New(c Config) *Lane {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Lane{Config: c, turn: make(chan struct{}, 1), waits: waits{}}
+	return &Lane{Config: c, turn: make(chan struct{}, 1)}
 }
 
 const (
@@ -62,9 +64,17 @@ const (
 // delivers what is there, within reason. While the source is away it waits. It may be
 // called again.
 func (l *Lane) Run(ctx context.Context, from source) error {
-	var looked, last time.Time
+	// What was put aside before has gone back to the source, and perhaps to another.
+	l.waits, l.carried, l.rest = waits{}, nil, time.Time{}
+	var last time.Time
 	for away := false; ; {
 		ended := ctx.Err() != nil
+		if !ended && time.Until(l.rest) > 0 {
+			pause(ctx, min(time.Until(l.rest), workingEvery))
+			_ = from.Working() // what was fetched; at worst something comes twice
+			l.look(from)
+			continue
+		}
 		batch, err := l.collect(from)
 		l.deliver(ctx, from, batch)
 		switch {
@@ -73,11 +83,8 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 		case len(batch) == 0 || time.Now().After(last):
 			return nil
 		}
-		if time.Since(looked) > backlogEvery && err == nil {
-			looked = time.Now()
-			if n, err := from.Backlog(); err == nil {
-				l.backlog.Store(n)
-			}
+		if err == nil {
+			l.look(from)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -95,6 +102,17 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 
 // Close closes the sink.
 func (l *Lane) Close() error { return l.Sink.Close() }
+
+// look asks for the backlog, now and then.
+func (l *Lane) look(from source) {
+	if time.Since(l.looked) < backlogEvery {
+		return
+	}
+	l.looked = time.Now()
+	if n, err := from.Backlog(); err == nil {
+		l.backlog.Store(n)
+	}
+}
 
 // pause waits, unless ctx ends.
 func pause(ctx context.Context, d time.Duration) {
@@ -120,7 +138,7 @@ func (l *Lane) collect(from source) (batch []Delivery, err error) {
 		}
 		k := key{d.Kind, d.ID}
 		if until, ok := l.waits.behind(k, d.Revision); ok {
-			l.again(&d, time.Until(until)+l.spread(l.FirstRetry))
+			l.again(&d, max(time.Until(until), 0)+l.spread(l.FirstRetry))
 			continue
 		}
 		// Two revisions in one batch could not be kept in order if the first failed.

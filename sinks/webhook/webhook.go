@@ -31,6 +31,7 @@ type Config struct {
 	Allow       []netip.Prefix // networks that are not public in which receivers may be
 	TLS         *tls.Config    // whom to trust, and the certificate to show; nil for the system's
 	Timeout     time.Duration  // of a request, default 15 s
+	Pause       time.Duration  // after some failures in a row, default 1 s; then up to 60 times as long
 	Log         *slog.Logger   // of what nobody must miss; may be nil
 }
 
@@ -74,6 +75,9 @@ func New(c Config) (*Sink, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 15 * time.Second
 	}
+	if c.Pause == 0 {
+		c.Pause = time.Second
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -98,9 +102,8 @@ func (s *Sink) Takes(r *sinks.Record) bool {
 // A receiver that failed so often one after another is left alone for a while, the
 // longer the more often, and then tried with one alert.
 const (
-	patience   = 3
-	firstPause = time.Second
-	lastPause  = time.Minute
+	patience     = 3
+	pausesLonger = 60
 )
 
 // Write posts each record. What fails is in the Failures it returns.
@@ -156,9 +159,9 @@ func (s *Sink) pause(f *sinks.Failure) {
 	s.inRow++
 	wait := f.After
 	if n := s.inRow - patience; n >= 0 {
-		wait = max(wait, min(firstPause<<min(n, 10), lastPause))
+		wait = max(wait, s.config.Pause*time.Duration(min(1<<min(n, 10), pausesLonger)))
 	}
-	if wait > 0 {
+	if f.After = wait; wait > 0 {
 		s.until, s.why = time.Now().Add(wait), f.Err
 	}
 }

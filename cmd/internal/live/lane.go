@@ -31,7 +31,10 @@ func openLane(ctx context.Context, js jetstream.JetStream, c fanout.Config) (*la
 	return &lane{fanout.New(c), r}, nil
 }
 
-func (l *lane) run(ctx context.Context) error { return l.Run(ctx, l.results) }
+func (l *lane) run(ctx context.Context) error {
+	l.results.broken = true // what was fetched the last time may be with another processor now
+	return l.Run(ctx, l.results)
+}
 
 // results hand a sink what the bus has for it.
 type results struct {
