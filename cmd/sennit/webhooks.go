@@ -30,7 +30,7 @@ type webhookFlags struct {
 
 func (f *webhookFlags) group() flagGroup {
 	g := newFlagGroup("Webhooks (docs/webhooks.md)")
-	g.set.StringArrayVar(&f.urls, "webhook", nil, "post alerts to `URL`; may be given several times; #name=NAME and #min-severity=SEVERITY, with & between, behind it are for this one alone")
+	g.set.StringArrayVar(&f.urls, "webhook", nil, "post alerts to `URL`; may be given several times; behind # is what is for it alone: name=NAME, min-severity=SEVERITY, format=slack, pagerduty (with key=KEY), alertmanager or falcosidekick, with & between")
 	g.set.StringVar(&f.secretFile, "webhook-secret-file", "", "sign with the secrets in `FILE` (whsec_…), one a line")
 	g.set.StringVar(&f.minSeverity, "webhook-min-severity", "", "post alerts of `SEVERITY` or worse: "+detect.SeverityNames())
 	g.set.StringVar(&f.headerFile, "webhook-header-file", "", "send the headers in `FILE`, one a line (Name: value)")
@@ -91,6 +91,10 @@ func ofURL(text string, c *webhook.Config) (name string, err error) {
 			name = v
 		case "min-severity":
 			c.MinSeverity = alert.Severity(v)
+		case "format":
+			c.Format = webhook.Format(v)
+		case "key":
+			c.Key = v
 		default:
 			return "", fmt.Errorf("there is no option %q", option)
 		}

@@ -25,6 +25,8 @@ import (
 // Config says where alerts go, and how.
 type Config struct {
 	URL         string
+	Format      Format
+	Key         string         // of an integration, where the format has one
 	Secrets     []Secret       // requests are signed with each; none for unsigned ones
 	MinSeverity alert.Severity // less severe alerts are not sent; "" for all
 	Header      http.Header    // further headers of each request
@@ -68,6 +70,9 @@ func New(c Config) (*Sink, error) {
 				return nil, fmt.Errorf("open webhook: %q is no header", name)
 			}
 		}
+	}
+	if err := c.checkFormat(); err != nil {
+		return nil, fmt.Errorf("open webhook: %w", err)
 	}
 	if c.MinSeverity != "" && c.MinSeverity.Rank() < 0 {
 		return nil, fmt.Errorf("open webhook: there is no severity %q", c.MinSeverity)
@@ -136,11 +141,11 @@ func (s *Sink) write(ctx context.Context, r *sinks.Record) *sinks.Failure {
 	if err := json.Unmarshal(r.Data, a); err != nil {
 		return &sinks.Failure{Err: fmt.Errorf("read alert: %w", err), Permanent: true}
 	}
-	body, err := encode(standardBody(a))
+	body, contentType, err := s.config.body(a)
 	if err != nil {
 		return &sinks.Failure{Err: fmt.Errorf("write the body: %w", err), Permanent: true}
 	}
-	f := s.post(ctx, messageID(a), body)
+	f := s.post(ctx, messageID(a), contentType, body)
 	if f == nil || f.Permanent {
 		s.inRow = 0
 	} else {
@@ -167,7 +172,7 @@ func (s *Sink) pause(f *sinks.Failure) {
 }
 
 // post makes one request; nil says that the receiver took it.
-func (s *Sink) post(ctx context.Context, id string, body []byte) *sinks.Failure {
+func (s *Sink) post(ctx context.Context, id, contentType string, body []byte) *sinks.Failure {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return &sinks.Failure{Err: explain(err), Permanent: true}
@@ -176,7 +181,7 @@ func (s *Sink) post(ctx context.Context, id string, body []byte) *sinks.Failure 
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	now := time.Now()
-	req.Header.Set("Content-Type", "application/cloudevents+json")
+	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "sennit")
 	req.Header.Set("Idempotency-Key", id)
 	req.Header.Set("Webhook-Id", id)

@@ -393,6 +393,8 @@ func TestNewRefuses(t *testing.T) {
 	f("give a header", webhook.Config{URL: "https://me:token@hooks.example.com"})
 	f("cannot be chosen", webhook.Config{URL: "https://h", Header: http.Header{"webhook-id": {"1"}}})
 	f("is no header", webhook.Config{URL: "https://h", Header: http.Header{"x": {"a\r\nb: c"}}})
+	f("no format", webhook.Config{URL: "https://h", Format: "telex"})
+	f("needs the key", webhook.Config{URL: "https://h", Format: webhook.PagerDuty})
 	f("no severity", webhook.Config{URL: "https://h", MinSeverity: "awful"})
 }
 
