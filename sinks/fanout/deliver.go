@@ -97,9 +97,9 @@ func (l *Lane) judge(d *Delivery, f *sinks.Failure) {
 		return
 	}
 	after := l.spread(l.backoff(d.Attempt))
-	if f.After > 0 {
-		after = f.After + l.spread(l.FirstRetry)
-		l.rest = time.Now().Add(f.After) // it goes for all
+	if asked := min(f.After, l.MaxAge); asked > 0 {
+		after = asked + l.spread(l.FirstRetry)
+		l.rest = time.Now().Add(asked) // it goes for all
 	}
 	if l.again(d, after) {
 		l.retried.Add(1)

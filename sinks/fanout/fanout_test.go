@@ -147,6 +147,15 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// A sink that asks to wait for longer than anybody waits is asked once more.
+func TestAsksForTooLong(t *testing.T) {
+	s := &scripted{write: func(int, []sinks.Record) error { return fail(0, sinks.Failure{After: time.Hour}) }}
+	st, err := run(t, s, fanout.Config{MaxAge: time.Minute}, "a/1")
+	if err == nil || !strings.Contains(err.Error(), "given up after 1m") || st.Dead != 1 || s.calls != 2 {
+		t.Errorf("%v; %+v after %d calls", err, st, s.calls)
+	}
+}
+
 func TestPermanentFailures(t *testing.T) {
 	s := &scripted{write: func(_ int, batch []sinks.Record) error {
 		var f sinks.Failures
