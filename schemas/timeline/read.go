@@ -66,6 +66,8 @@ func (r *reader) timeline(t *Timeline) {
 		})
 		r.text("}")
 	}
+	// In a string the quotes would have backslashes before them.
+	t.Steps = make([]Step, 0, strings.Count(r.s[r.i:], `{"step_id":"`))
 	for r.list(`},"steps":`, len(t.Steps)) {
 		t.Steps = append(t.Steps, Step{})
 		r.step(&t.Steps[len(t.Steps)-1])
