@@ -266,15 +266,20 @@ func TestTornJournal(t *testing.T) {
 	}
 }
 
-// TestKilled writes in another process, which is killed anywhere, ten times over
+// TestKilled writes in another process, which is killed anywhere, several times over
 // one folder: what it was told was safe is there, once, and files are whole.
+// SENNIT_KILLS scales it.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv("SENNIT_PARQUET_DIR"); dir != "" {
 		writeUntilKilled(t, dir)
 	}
 	dir := t.TempDir()
+	kills := 10
+	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
+		kills = n
+	}
 	safe := map[int]bool{}
-	for range 10 {
+	for range kills {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v")
 		cmd.Env = append(os.Environ(), "SENNIT_PARQUET_DIR="+dir, "SENNIT_PARQUET_FROM="+strconv.Itoa(10000*len(safe)+rand.IntN(10000)))
 		out, err := cmd.StdoutPipe()
