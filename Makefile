@@ -58,8 +58,8 @@ fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)
 
 .PHONY: crash
-crash: ## Kill a live service KILLS times (100) and see that nothing is lost or doubled
-	SENNIT_KILLS=$(or $(KILLS),100) $(GO) test -count 1 -timeout 60m -run 'Test(Up|Cluster)SurvivesKills' -v ./cmd/sennit
+crash: ## Kill a live service and the sinks KILLS times (100) and see that nothing is lost or doubled
+	SENNIT_KILLS=$(or $(KILLS),100) $(GO) test -p 1 -count 1 -timeout 60m -run 'Test(Up|Cluster)SurvivesKills|TestKilled' -v ./cmd/sennit ./sinks/...
 
 .PHONY: accuracy
 accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (needs the recordings)
