@@ -1,125 +1,117 @@
 package receiver
 
 import (
-	"context"
-	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
-	"math/rand/v2"
-	"net/netip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
-	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	_ "google.golang.org/grpc/encoding/gzip" // registers what exporters compress with
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/sennit-io/sennit/ingest"
+	"google.golang.org/protobuf/proto"
 )
 
-// grpcServer serves the trace and log services without their generated types:
-// requests go to the decoder as the bytes that came. A message that unpacks to
-// more than maxRequest is refused by gRPC itself.
-func (r *Receiver) grpcServer() *grpc.Server {
-	s := grpc.NewServer(
-		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.MaxRecvMsgSize(maxRequest),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(64<<10),
-		grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute, Time: time.Minute}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.InTapHandle(func(ctx context.Context, info *tap.Info) (context.Context, error) {
-			// Before anything of the request is read.
-			if !r.authorized(strings.Join(info.Header.Get("authorization"), "")) {
-				return nil, status.Error(codes.Unauthenticated, "a token is needed: authorization: Bearer TOKEN")
-			}
-			return ctx, nil
-		}),
-	)
-	s.RegisterService(r.service("opentelemetry.proto.collector.trace.v1.TraceService", protoTraces), nil)
-	s.RegisterService(r.service("opentelemetry.proto.collector.logs.v1.LogsService", protoLogs), nil)
-	return s
+const (
+	grpcTraces = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+	grpcLogs   = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+)
+
+// grpcHandler serves the two unary calls as gRPC over HTTP/2 frames them
+// (github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). grpc-go's server is
+// not used since it reads a whole message, and unpacks it, before anybody is
+// asked whether there is room for it.
+func (r *Receiver) grpcHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+grpcTraces, r.call(protoTraces))
+	mux.HandleFunc("POST "+grpcLogs, r.call(protoLogs))
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		answerCall(w, nil, status.New(codes.Unimplemented, "only OTLP traces and logs are taken here"))
+	})
+	return mux
 }
 
-func (r *Receiver) service(name string, kind body) *grpc.ServiceDesc {
-	export := func(_ any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		var msg []byte
-		if err := read(&msg); err != nil {
-			return nil, err
+func (r *Receiver) call(kind body) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		encoding := req.Header.Get("Grpc-Encoding")
+		switch form, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";"); {
+		case form != "application/grpc" && form != "application/grpc+proto":
+			http.Error(w, "Content-Type must be application/grpc", http.StatusUnsupportedMediaType)
+			return
+		case !r.authorized(req.Header.Get("Authorization")):
+			answerCall(w, nil, status.New(codes.Unauthenticated, "a token is needed: authorization: Bearer TOKEN"))
+			return
+		case encoding != "" && encoding != "identity" && encoding != "gzip":
+			answerCall(w, nil, status.New(codes.Unimplemented, "grpc-encoding must be gzip or none"))
+			return
 		}
-		var from netip.AddrPort
-		if p, ok := peer.FromContext(ctx); ok {
-			from, _ = netip.ParseAddrPort(p.Addr.String())
-		}
-		out, err := r.take(ctx, unmap(from), kind, msg)
+		h := r.room.hold(r.cfg.Wait)
+		defer h.release()
+		msg, err := readMessage(req, encoding, h)
 		if err != nil {
-			return nil, statusOf(err).Err()
+			answerCall(w, nil, statusOf(r.refused(err)))
+			return
 		}
-		return out.appendProto(nil), nil
+		out, err := r.take(req.Context(), peerOf(req), kind, msg)
+		if err != nil {
+			answerCall(w, nil, statusOf(err))
+			return
+		}
+		answerCall(w, out.appendProto(make([]byte, prefix)), status.New(codes.OK, ""))
 	}
-	return &grpc.ServiceDesc{ServiceName: name, Methods: []grpc.MethodDesc{{MethodName: "Export", Handler: export}}}
 }
 
-// unmap writes an IPv4 address as one, however the socket names it.
-func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
+// prefix is what stands before a message: whether it is packed, and its size.
+const prefix = 5
 
-func (r *Receiver) authorized(header string) bool {
-	return r.cfg.Token == "" || subtle.ConstantTimeCompare([]byte(header), []byte("Bearer "+r.cfg.Token)) == 1
+// readMessage reads the one message of a call.
+func readMessage(req *http.Request, encoding string, h *hold) ([]byte, error) {
+	var head [prefix]byte
+	if _, err := io.ReadFull(req.Body, head[:]); err != nil {
+		return nil, err
+	}
+	size := int64(binary.BigEndian.Uint32(head[1:]))
+	packed := head[0] == 1 && encoding == "gzip"
+	switch {
+	case size > maxRequest:
+		return nil, errTooLarge
+	case head[0] != 0 && !packed:
+		return nil, errors.New("a message that is packed unsaid")
+	}
+	msg, err := h.read(req.Context(), io.LimitReader(req.Body, size), packed, size)
+	switch {
+	case err != nil:
+		return nil, err
+	case !packed && int64(len(msg)) < size:
+		return nil, io.ErrUnexpectedEOF
+	}
+	if n, err := req.Body.Read(head[:1]); n > 0 || !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("more than one message: %w", err)
+	}
+	return msg, nil
 }
 
-// statusOf is what a sender is told of an error of take. Exporters send again
-// after RESOURCE_EXHAUSTED only if RetryInfo is there.
-func statusOf(err error) *status.Status {
-	var bad *badRequest
-	if errors.As(err, &bad) {
-		return status.New(codes.InvalidArgument, strings.ToValidUTF8(bad.Error(), "\ufffd"))
+// answerCall ends a call, with a message that has room for its prefix, or none.
+func answerCall(w http.ResponseWriter, msg []byte, s *status.Status) {
+	header := w.Header()
+	header.Set("Content-Type", "application/grpc")
+	header.Set("Grpc-Accept-Encoding", "gzip")
+	if msg != nil {
+		binary.BigEndian.PutUint32(msg[1:], uint32(len(msg)-prefix))
+		_, _ = w.Write(msg) // a sender that has gone sends again
+	} else {
+		w.WriteHeader(http.StatusOK)
 	}
-	code := codes.Unavailable
-	if errors.Is(err, ingest.ErrBusy) {
-		code = codes.ResourceExhausted
+	header.Set(http.TrailerPrefix+"Grpc-Status", strconv.Itoa(int(s.Code())))
+	if s.Code() == codes.OK {
+		return
 	}
-	s := status.New(code, err.Error())
-	// Spread out, lest all who were sent away come back at once.
-	delay := time.Second/2 + rand.N(time.Second)
-	if with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(delay)}); err == nil {
-		s = with
+	header.Set(http.TrailerPrefix+"Grpc-Message", url.PathEscape(s.Message()))
+	if details, err := proto.Marshal(s.Proto()); err == nil {
+		header.Set(http.TrailerPrefix+"Grpc-Status-Details-Bin", base64.RawStdEncoding.EncodeToString(details))
 	}
-	return s
-}
-
-// appendProto appends ExportTraceServiceResponse, or ExportLogsServiceResponse,
-// which is the same on the wire.
-func (o outcome) appendProto(b []byte) []byte {
-	if o.rejected == 0 && o.why == "" {
-		return b
-	}
-	var partial []byte
-	partial = protowire.AppendTag(partial, 1, protowire.VarintType)
-	partial = protowire.AppendVarint(partial, o.rejected)
-	partial = protowire.AppendTag(partial, 2, protowire.BytesType)
-	partial = protowire.AppendString(partial, strings.ToValidUTF8(o.why, "\ufffd"))
-	b = protowire.AppendTag(b, 1, protowire.BytesType)
-	return protowire.AppendBytes(b, partial)
-}
-
-// rawCodec hands messages over as bytes.
-type rawCodec struct{}
-
-func (rawCodec) Name() string { return "proto" }
-
-func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
-	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
-}
-
-func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	*v.(*[]byte) = data.Materialize()
-	return nil
 }

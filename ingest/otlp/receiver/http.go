@@ -1,17 +1,11 @@
 package receiver
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"log"
 	"mime"
 	"net/http"
-	"net/netip"
 	"strconv"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -26,22 +20,12 @@ const (
 	typeJSON  = "application/json"
 )
 
-func (r *Receiver) httpServer() *http.Server {
+func (r *Receiver) httpHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", r.export(protoTraces))
 	mux.HandleFunc("POST /v1/logs", r.export(protoLogs))
-	return &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // what strangers send is no news
-	}
+	return mux
 }
-
-var errTooLarge = fmt.Errorf("request over the limit of %d MiB, unpacked", maxRequest>>20)
 
 func (r *Receiver) export(kind body) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
@@ -59,33 +43,20 @@ func (r *Receiver) export(kind body) http.HandlerFunc {
 			answer(w, form, http.StatusUnsupportedMediaType, status.New(codes.InvalidArgument, "Content-Encoding must be gzip or none"))
 			return
 		}
-		msg, err := readBody(http.MaxBytesReader(w, req.Body, maxRequest), encoding == "gzip")
-		var long *http.MaxBytesError
-		switch {
-		case errors.Is(err, errTooLarge) || errors.As(err, &long):
-			answer(w, form, http.StatusRequestEntityTooLarge, status.New(codes.InvalidArgument, errTooLarge.Error()))
-			return
-		case err != nil:
-			answer(w, form, http.StatusBadRequest, status.New(codes.InvalidArgument, "read request: not what its headers say"))
+		h := r.room.hold(r.cfg.Wait)
+		defer h.release()
+		msg, err := h.read(req.Context(), http.MaxBytesReader(w, req.Body, maxRequest), encoding == "gzip", req.ContentLength)
+		if err != nil {
+			answerError(w, form, r.refused(err))
 			return
 		}
-		from, _ := netip.ParseAddrPort(req.RemoteAddr)
 		as := kind
 		if form == typeJSON {
 			as = jsonAny
 		}
-		out, err := r.take(req.Context(), unmap(from), as, msg)
+		out, err := r.take(req.Context(), peerOf(req), as, msg)
 		if err != nil {
-			s := statusOf(err)
-			code := http.StatusBadRequest
-			if s.Code() != codes.InvalidArgument {
-				code = http.StatusServiceUnavailable
-				if errors.Is(err, ingest.ErrBusy) {
-					code = http.StatusTooManyRequests
-				}
-				w.Header().Set("Retry-After", "1")
-			}
-			answer(w, form, code, s)
+			answerError(w, form, err)
 			return
 		}
 		w.Header().Set("Content-Type", form)
@@ -97,20 +68,22 @@ func (r *Receiver) export(kind body) http.HandlerFunc {
 	}
 }
 
-// readBody reads a request, at most maxRequest bytes once it is unpacked.
-func readBody(from io.Reader, packed bool) ([]byte, error) {
-	if packed {
-		z, err := gzip.NewReader(from)
-		if err != nil {
-			return nil, err
-		}
-		from = z
+// answerError tells a sender of an error of take.
+func answerError(w http.ResponseWriter, form string, err error) {
+	code := http.StatusServiceUnavailable
+	var bad *badRequest
+	switch {
+	case errors.As(err, &bad):
+		code = http.StatusBadRequest
+	case errors.Is(err, errTooLarge):
+		code = http.StatusRequestEntityTooLarge
+	case errors.Is(err, ingest.ErrBusy):
+		code = http.StatusTooManyRequests
 	}
-	msg, err := io.ReadAll(io.LimitReader(from, maxRequest+1))
-	if err == nil && len(msg) > maxRequest {
-		err = errTooLarge
+	if code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "1")
 	}
-	return msg, err
+	answer(w, form, code, statusOf(err))
 }
 
 // answer writes an error as OTLP wants it: a google.rpc.Status in the form of

@@ -3,8 +3,12 @@ package receiver
 import (
 	"cmp"
 	"context"
+	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,9 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/grpc"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -23,9 +26,10 @@ import (
 
 // Limits of what a sender may ask for.
 const (
-	maxRequest     = 16 << 20 // bytes of one request, unpacked
-	maxConnections = 1024     // of each listener
-	maxStreams     = 64       // requests at once on one gRPC connection
+	maxRequest     = 16 << 20  // bytes of one request, unpacked
+	maxConnections = 1024      // of each listener
+	maxStreams     = 64        // requests at once on one HTTP/2 connection
+	maxUnread      = 128 << 10 // bytes of one HTTP/2 connection that nobody has read yet
 	drain          = 5 * time.Second
 )
 
@@ -46,8 +50,18 @@ type Config struct {
 	// nobody knows. Nil: nobody does, and every span is a mere claim. It is
 	// called from several goroutines at once.
 	Workload func(netip.AddrPort) (event.Workload, bool)
-	// Wait is how long a request may wait for room, 1 s by default.
-	Wait time.Duration
+	// TLS is spoken if it is set; it needs a certificate. Its ClientCAs and
+	// ClientAuth say which senders are talked to at all.
+	TLS *tls.Config
+	// Wait is how long a request may wait for room, 1 s by default, and Read how
+	// long it may take to come in, 30 s by default.
+	Wait, Read time.Duration
+	// Bytes bounds the requests that are being read or wait, unpacked; 64 MiB by
+	// default, at least 17 MiB, which one request may need.
+	Bytes int64
+	// PerPeer is how many connections each listener takes of one address, 256 by
+	// default (of 1024 in all).
+	PerPeer int
 }
 
 // Counts are records since the start: In = Events + Bad + UnknownType + Forged.
@@ -59,6 +73,9 @@ type Counts struct {
 	// Busy are requests that were sent away to come again, Failed those whose
 	// events the sink could not take. Their records are not among In.
 	Busy, Failed uint64
+	// Crowded are connections that were closed at once because their peer had
+	// Config.PerPeer of them.
+	Crowded uint64
 }
 
 // Receiver listens for OTLP. Listen makes one.
@@ -66,9 +83,10 @@ type Receiver struct {
 	cfg        Config
 	grpc, http net.Listener
 	workers    chan *worker
+	room       room
 	sink       ingest.Sink
 
-	in, events, bad, unknown, forged, busy, failed atomic.Uint64
+	in, events, bad, unknown, forged, busy, failed, crowded atomic.Uint64
 }
 
 // ErrToken is returned by Listen for an address that others can reach when
@@ -97,13 +115,17 @@ func Listen(cfg Config) (*Receiver, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	cfg.Wait = cmp.Or(cfg.Wait, time.Second)
-	r := &Receiver{cfg: cfg}
+	cfg.Wait, cfg.Read = cmp.Or(cfg.Wait, time.Second), cmp.Or(cfg.Read, 30*time.Second)
+	cfg.Bytes, cfg.PerPeer = cmp.Or(cfg.Bytes, 64<<20), cmp.Or(cfg.PerPeer, maxConnections/4)
+	if cfg.Bytes < maxRequest+1<<20 {
+		return nil, fmt.Errorf("listen for OTLP: room for %d bytes is less than one request may need, %d", cfg.Bytes, maxRequest+1<<20)
+	}
+	r := &Receiver{cfg: cfg, room: room{semaphore.NewWeighted(cfg.Bytes)}}
 	var err error
-	if r.grpc, err = listen(cfg.GRPC, cfg.Token); err != nil {
+	if r.grpc, err = r.listen(cfg.GRPC); err != nil {
 		return nil, fmt.Errorf("listen for OTLP over gRPC on %s: %w", cfg.GRPC, err)
 	}
-	if r.http, err = listen(cfg.HTTP, cfg.Token); err != nil {
+	if r.http, err = r.listen(cfg.HTTP); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("listen for OTLP over HTTP on %s: %w", cfg.HTTP, err)
 	}
@@ -126,11 +148,11 @@ func resolve(addr, token string) (*net.TCPAddr, error) {
 	return at, err
 }
 
-func listen(addr, token string) (net.Listener, error) {
+func (r *Receiver) listen(addr string) (net.Listener, error) {
 	if addr == "" {
 		return nil, nil
 	}
-	at, err := resolve(addr, token)
+	at, err := resolve(addr, r.cfg.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +160,7 @@ func listen(addr, token string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(l, maxConnections), nil
+	return limited(l, r.cfg.PerPeer, &r.crowded), nil
 }
 
 // GRPCAddr is the address listened on for gRPC, nil for none.
@@ -167,7 +189,7 @@ func (r *Receiver) Close() {
 func (r *Receiver) Counts() Counts {
 	return Counts{
 		In: r.in.Load(), Events: r.events.Load(), Bad: r.bad.Load(), UnknownType: r.unknown.Load(),
-		Forged: r.forged.Load(), Busy: r.busy.Load(), Failed: r.failed.Load(),
+		Forged: r.forged.Load(), Busy: r.busy.Load(), Failed: r.failed.Load(), Crowded: r.crowded.Load(),
 	}
 }
 
@@ -176,27 +198,22 @@ func (r *Receiver) Counts() Counts {
 func (r *Receiver) Run(ctx context.Context, sink ingest.Sink) error {
 	r.sink = sink
 	g, ctx := errgroup.WithContext(ctx)
-	if r.grpc != nil {
-		s := r.grpcServer()
+	for _, one := range []struct {
+		listener net.Listener
+		handler  func() http.Handler
+		http1    bool
+	}{{r.grpc, r.grpcHandler, false}, {r.http, r.httpHandler, true}} {
+		if one.listener == nil {
+			continue
+		}
+		s := r.server(one.handler(), one.http1)
 		g.Go(func() error {
-			if err := s.Serve(r.grpc); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-				return fmt.Errorf("serve OTLP over gRPC: %w", err)
+			serve := func() error { return s.Serve(one.listener) }
+			if s.TLSConfig != nil {
+				serve = func() error { return s.ServeTLS(one.listener, "", "") }
 			}
-			return nil
-		})
-		g.Go(func() error {
-			<-ctx.Done()
-			cut := time.AfterFunc(drain, s.Stop)
-			defer cut.Stop()
-			s.GracefulStop()
-			return nil
-		})
-	}
-	if r.http != nil {
-		s := r.httpServer()
-		g.Go(func() error {
-			if err := s.Serve(r.http); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve OTLP over HTTP: %w", err)
+			if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve OTLP on %s: %w", one.listener.Addr(), err)
 			}
 			return nil
 		})
@@ -211,4 +228,40 @@ func (r *Receiver) Run(ctx context.Context, sink ingest.Sink) error {
 		})
 	}
 	return g.Wait()
+}
+
+// server is what one listener is served by. gRPC is HTTP/2 alone.
+func (r *Receiver) server(handler http.Handler, http1 bool) *http.Server {
+	s := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: min(10*time.Second, r.cfg.Read),
+		ReadTimeout:       r.cfg.Read,
+		WriteTimeout:      r.cfg.Read + 30*time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(io.Discard, "", 0), // what strangers send is no news
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxUnread, MaxReceiveBufferPerStream: maxUnread,
+			SendPingTimeout: time.Minute, // finds peers that have gone without a word
+		},
+	}
+	s.Protocols.SetHTTP1(http1)
+	s.Protocols.SetHTTP2(r.cfg.TLS != nil)
+	s.Protocols.SetUnencryptedHTTP2(r.cfg.TLS == nil && !http1)
+	if r.cfg.TLS != nil {
+		s.TLSConfig = r.cfg.TLS.Clone()
+	}
+	return s
+}
+
+// peerOf is the far end of a connection, an IPv4 address written as one however
+// the socket names it.
+func peerOf(req *http.Request) netip.AddrPort {
+	a, _ := netip.ParseAddrPort(req.RemoteAddr)
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+func (r *Receiver) authorized(header string) bool {
+	return r.cfg.Token == "" || subtle.ConstantTimeCompare([]byte(header), []byte("Bearer "+r.cfg.Token)) == 1
 }

@@ -316,6 +316,9 @@ func TestBadRequests(t *testing.T) {
 	if c := r.Counts(); c.Events != 0 || c.Bad != 2 || c.In != 2 {
 		t.Errorf("counts %+v", c)
 	}
+	if !r.room.bytes.TryAcquire(r.cfg.Bytes) {
+		t.Error("room was not given back")
+	}
 }
 
 func TestToken(t *testing.T) {

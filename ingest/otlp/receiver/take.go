@@ -28,22 +28,6 @@ const (
 	jsonAny // traces or logs: the request says itself
 )
 
-// outcome is what the sender of a taken request is told.
-type outcome struct {
-	rejected uint64
-	why      string
-}
-
-// badRequest is an error of the sender, who must not send the same again.
-type badRequest struct{ err error }
-
-func (e *badRequest) Error() string { return e.err.Error() }
-func (e *badRequest) Unwrap() error { return e.err }
-
-// errSink stands for an error of the sink, which is none of the sender's
-// business.
-var errSink = errors.New("events could not be handed on; send them again")
-
 // take decodes a request and hands its events on. Its errors are *badRequest,
 // ingest.ErrBusy and errSink.
 func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg []byte) (outcome, error) {
