@@ -69,6 +69,10 @@ func (f *serviceFlags) listening(otlp bool) flagGroup {
 	if otlp {
 		g.set.StringVar(&f.intake.OTLP.GRPC, "otlp-grpc", "127.0.0.1:4317", "take OTLP over gRPC on `ADDRESS`, empty for nowhere")
 		g.set.StringVar(&f.intake.OTLP.HTTP, "otlp-http", "127.0.0.1:4318", "take OTLP over HTTP on `ADDRESS`, empty for nowhere")
+		c := &f.intake.Certificates
+		g.set.StringVar(&c.Cert, "otlp-cert", "", "speak TLS with senders and show the certificate in `FILE`")
+		g.set.StringVar(&c.Key, "otlp-key", "", "its private key is in `FILE`")
+		g.set.StringVar(&c.ClientCA, "otlp-client-ca", "", "talk only to senders with a certificate of the authorities in `FILE`")
 		g.set.StringVar(&f.tokenFile, "token-file", "", "senders must show the token in `FILE`; needed off loopback")
 	}
 	g.set.StringVar(&f.service.HTTP, "http", "127.0.0.1:9464", "serve /healthz, /readyz and /metrics on `ADDRESS`, empty for nowhere")
@@ -115,6 +119,10 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		return usagef("--shards must not be negative")
 	case otlp && f.intake.OTLP.GRPC == "" && f.intake.OTLP.HTTP == "":
 		return usagef("one of --otlp-grpc and --otlp-http is needed")
+	case (f.intake.Certificates.Cert == "") != (f.intake.Certificates.Key == ""):
+		return usagef("--otlp-cert and --otlp-key belong together")
+	case f.intake.Certificates.ClientCA != "" && f.intake.Certificates.Cert == "":
+		return usagef("--otlp-client-ca needs --otlp-cert and --otlp-key: senders show their certificate in TLS alone")
 	case (f.intake.Hubble.Cert == "") != (f.intake.Hubble.Key == ""):
 		return usagef("--hubble-cert and --hubble-key belong together")
 	case f.intake.Hubble.Address == "" && f.intake.Hubble != (live.AgentOptions{}):

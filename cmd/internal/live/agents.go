@@ -2,9 +2,7 @@ package live
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -30,13 +28,9 @@ func (a *AgentOptions) credentials() (credentials.TransportCredentials, error) {
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: a.Name}
 	if a.CA != "" {
-		pem, err := os.ReadFile(a.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read whom to trust: %w", err)
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read whom to trust: %s holds no certificate", a.CA)
+		var err error
+		if cfg.RootCAs, err = authorities(a.CA); err != nil {
+			return nil, err
 		}
 	}
 	if a.Cert != "" {

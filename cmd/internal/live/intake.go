@@ -20,8 +20,10 @@ import (
 
 // IntakeOptions say where events come from.
 type IntakeOptions struct {
-	OTLP   receiver.Config
-	Follow []string // patterns of files to follow
+	OTLP receiver.Config // its TLS is made of:
+	// Certificates are of the listeners for OTLP.
+	Certificates CertificateFiles
+	Follow       []string // patterns of files to follow
 	// Hubble and Tetragon are the agents to ask.
 	Hubble, Tetragon AgentOptions
 	// Sockets watches this machine through eBPF; nil for not.
@@ -46,10 +48,15 @@ type intake struct {
 }
 
 func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
+	var err error
+	if in.OTLP.TLS, err = in.Certificates.config(); err != nil {
+		return nil, err
+	}
 	r, err := receiver.Listen(in.OTLP)
 	if err != nil {
 		return nil, err
 	}
+	o.metrics.otlp = r.Counts
 	i := &intake{options: in, service: s, metrics: o.metrics, receiver: r}
 	if len(in.Follow) > 0 {
 		i.follower, err = tail.New(tail.Config{Patterns: in.Follow, Positions: filepath.Join(s.Dir, "followed.json")})

@@ -10,6 +10,7 @@ import (
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/otlp/receiver"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/sinks/fanout"
@@ -29,10 +30,11 @@ type Metrics struct {
 	drops     map[string]uint64
 	records   [event.Sources]ingest.Tally
 	lost      [event.Sources]uint64
-	up        map[event.Source]bool // streams that are followed
-	spool     *bus.Spool            // nil for none
-	gaveUp    [event.Sources]uint64 // events that the spool had no room for
-	alerts    map[[2]string]uint64  // by rule and severity
+	otlp      func() receiver.Counts // nil for no receiver
+	up        map[event.Source]bool  // streams that are followed
+	spool     *bus.Spool             // nil for none
+	gaveUp    [event.Sources]uint64  // events that the spool had no room for
+	alerts    map[[2]string]uint64   // by rule and severity
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
 }
@@ -125,7 +127,8 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
-	descRecords   = prometheus.NewDesc("sennit_records_total", "Records read from followed files, agents and the kernel: in = events + bad + unknown_type.", []string{"source", "what"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged.", []string{"source", "what"}, nil)
+	descSentAway  = prometheus.NewDesc("sennit_otlp_sent_away_total", "Requests whose records are not among those in, to come again (busy: no room, failed: the events could not be handed on), and connections of peers that have too many (crowded).", []string{"why"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
@@ -144,7 +147,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descLost, descUp,
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
@@ -188,12 +191,25 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for method, n := range m.stats.Joins {
 		count(descJoins, n, method)
 	}
-	for source, t := range m.records {
+	records, forged := m.records, 0
+	if m.otlp != nil {
+		c := m.otlp()
+		records[event.SourceOTLP].Add(ingest.Tally{In: int(c.In), Bad: int(c.Bad + c.Forged), UnknownType: int(c.UnknownType)})
+		forged = int(c.Forged)
+		count(descSentAway, c.Busy, "busy")
+		count(descSentAway, c.Failed, "failed")
+		count(descSentAway, c.Crowded, "crowded")
+	}
+	for source, t := range records {
 		if name := event.Source(source).String(); t.In > 0 {
 			count(descRecords, uint64(t.In), name, "in")
 			count(descRecords, uint64(t.In-t.Bad-t.UnknownType), name, "events")
-			count(descRecords, uint64(t.Bad), name, "bad")
 			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
+			if event.Source(source) == event.SourceOTLP {
+				count(descRecords, uint64(forged), name, "forged")
+				t.Bad -= forged
+			}
+			count(descRecords, uint64(t.Bad), name, "bad")
 		}
 	}
 	for source, n := range m.lost {

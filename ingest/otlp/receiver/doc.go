@@ -8,7 +8,8 @@
 //
 // A request is answered when the sink has its events. When the sink has no room
 // the sender is told to come again (RESOURCE_EXHAUSTED with RetryInfo, 429 with
-// Retry-After), which exporters do; nothing of such a request counts as taken.
+// Retry-After), which exporters do; nothing of such a request counts as taken. The
+// same is said when the requests under way hold as many bytes as they may.
 //
 // A span is a claim. Whose claim it is, the connection it arrived on proves:
 // Config.Workload names the workload behind the peer's address, and a span or
