@@ -340,6 +340,21 @@ func TestUpFollows(t *testing.T) {
 	}
 }
 
+// TestUpTellsUnreadable: a followed file that cannot be read is logged and counted.
+func TestUpTellsUnreadable(t *testing.T) {
+	const unreadable = "/proc/self/mem" // at 0: EIO
+	if _, err := os.Stat(unreadable); err != nil {
+		t.Skip("SKIPPED: no file that cannot be read: ", err)
+	}
+	s := startUp(t, t.TempDir(), "--follow", unreadable)
+	s.metric(t, `sennit_followed_problems_total{what="read_error"} 2`)
+	s.metric(t, `sennit_followed_problems_total{what="long_line"} 0`)
+	s.kill(t)
+	if n := strings.Count(s.log.String(), "a followed file cannot be read"); n != 1 {
+		t.Errorf("told %d times\n%s", n, s.log)
+	}
+}
+
 // content is what a timeline says, whichever revision it is.
 func content(tl *timeline.Timeline) string {
 	tl.Revision = 1

@@ -4,20 +4,19 @@
 //
 // Guarantee: a whole line is handed on at least once, also when the program dies;
 // none is handed on before it has its line end. What is lost: lines of a file that
-// was rotated away and removed, or cut, before they were read.
+// was rotated away and removed, or cut, before they were read; and those written to
+// a rotated file that had not grown for 30 s.
 package tail
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +28,9 @@ type Config struct {
 	Positions string
 	// Every is how often to look for more; 0 is 250 ms.
 	Every time.Duration
+	// Failed is told when a file cannot be read, which is tried again with every
+	// look; nil for nobody.
+	Failed func(path string, err error)
 }
 
 // Take gets the whole lines of a file that came since the last call, without
@@ -36,11 +38,14 @@ type Config struct {
 // come again. The lines are valid until it returns.
 type Take func(ctx context.Context, path string, lines [][]byte) error
 
-const (
-	chunk   = 1 << 20
-	maxLine = 16 << 20 // longer ones are passed over, and counted
-	saving  = time.Second
-)
+// Counts are since the start.
+type Counts struct {
+	Long       uint64 // lines that were longer than 16 MiB, which are passed over
+	ReadErrors uint64
+}
+
+// saving is how often positions are kept.
+const saving = time.Second
 
 // Follower follows files.
 type Follower struct {
@@ -50,28 +55,13 @@ type Follower struct {
 	saved time.Time
 	dirty bool
 	found bool // a file that is not among the positions
-	// Long counts lines that were longer than 16 MiB.
-	Long uint64
+
+	long, readErrors atomic.Uint64
 }
 
-// fileID is a file whatever it is called.
-type fileID struct {
-	Device, Inode uint64
-}
-
-// position is how far a file was read.
-type position struct {
-	fileID
-	Path   string `json:"path"`
-	Offset int64  `json:"offset"`
-}
-
-// follower is an open file.
-type follower struct {
-	position
-	file *os.File
-	rest []byte // of a line without its end
-	skip bool   // in a line that is too long
+// Counts may be called at any time.
+func (f *Follower) Counts() Counts {
+	return Counts{Long: f.long.Load(), ReadErrors: f.readErrors.Load()}
 }
 
 // New reads the positions. A folder that is not there, or a pattern that is none,
@@ -88,22 +78,11 @@ func New(cfg Config) (*Follower, error) {
 			return nil, fmt.Errorf("follow %s: %w", p, err)
 		}
 	}
-	f := &Follower{cfg: cfg, files: map[fileID]*follower{}, known: map[fileID]position{}}
-	raw, err := os.ReadFile(cfg.Positions)
-	if errors.Is(err, os.ErrNotExist) {
-		return f, nil
-	}
-	var list []position
-	if err == nil {
-		err = json.Unmarshal(raw, &list)
-	}
+	known, err := load(cfg.Positions)
 	if err != nil {
-		return nil, fmt.Errorf("read the positions of followed files: %w (without %s they are read from their beginnings)", err, cfg.Positions)
+		return nil, err
 	}
-	for _, p := range list {
-		f.known[p.fileID] = p
-	}
-	return f, nil
+	return &Follower{cfg: cfg, files: map[fileID]*follower{}, known: known}, nil
 }
 
 // Run follows until ctx ends, and returns nil then. An error of take other than
@@ -141,13 +120,18 @@ func (f *Follower) Look(ctx context.Context, take Take) error {
 	}
 	for _, id := range f.inOrder() {
 		file := f.files[id]
-		if err := f.read(ctx, file, take); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
+		grown, err := file.read(ctx, take, &f.long)
+		f.dirty = f.dirty || grown
+		var unread errRead
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &unread):
+			f.readErrors.Add(1)
+			if f.cfg.Failed != nil {
+				f.cfg.Failed(file.Path, unread.error)
 			}
-			continue // take has no room: the same lines come again
-		}
-		if gone := f.gone(file); gone {
+		case err == nil && file.gone(grown): // else take has no room: the same lines come again
 			file.file.Close()
 			delete(f.files, id)
 			f.dirty = true
@@ -168,7 +152,7 @@ func (f *Follower) inOrder() []fileID {
 		if x.Path != y.Path {
 			return bytes.Compare([]byte(x.Path), []byte(y.Path))
 		}
-		return boolCompare(current(y), current(x))
+		return boolCompare(y.current(), x.current())
 	})
 	return ids
 }
@@ -181,12 +165,6 @@ func boolCompare(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// current reports whether the file still has its path.
-func current(f *follower) bool {
-	info, err := os.Stat(f.Path)
-	return err == nil && idOf(info) == f.fileID
 }
 
 // find opens the files that the patterns name, and those that were rotated away
@@ -229,7 +207,10 @@ func (f *Follower) open(at, path string) error {
 		return fmt.Errorf("follow %s: %w", at, err)
 	}
 	id := idOf(info)
-	if f.files[id] != nil {
+	if n := f.files[id]; n != nil {
+		if !n.current() { // renamed to what a pattern names, too
+			n.Path, f.dirty = path, true
+		}
 		return nil
 	}
 	file, err := os.Open(at)
@@ -241,80 +222,11 @@ func (f *Follower) open(at, path string) error {
 	if info, err = file.Stat(); err != nil || idOf(info) != id {
 		return file.Close() // rotated in between: the next look finds it
 	}
-	n := &follower{position: position{fileID: id, Path: path}, file: file}
-	if p, ok := f.known[id]; ok && p.Offset <= info.Size() {
-		n.Offset = p.Offset
-	}
+	n := &follower{position: f.known[id], file: file, size: -1}
+	n.fileID, n.Path = id, path
 	delete(f.known, id)
 	f.files[id], f.found = n, true
 	return nil
-}
-
-func idOf(info os.FileInfo) fileID {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fileID{}
-	}
-	return fileID{s.Dev, s.Ino}
-}
-
-// read hands on the whole lines of a file up to its end.
-func (f *Follower) read(ctx context.Context, file *follower, take Take) error {
-	info, err := file.file.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() < file.Offset+int64(len(file.rest)) { // cut
-		file.Offset, file.rest, file.skip = 0, nil, false
-	}
-	buf := make([]byte, chunk)
-	for {
-		n, err := file.file.ReadAt(buf, file.Offset+int64(len(file.rest)))
-		if n == 0 {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		data := append(file.rest, buf[:n]...)
-		end := bytes.LastIndexByte(data, '\n') + 1
-		if end == 0 {
-			if len(data) > maxLine { // its end is passed over when it comes
-				f.Long++
-				file.Offset, file.rest, file.skip = file.Offset+int64(len(data)), nil, true
-				continue
-			}
-			file.rest = data
-			continue
-		}
-		lines := bytes.Split(data[:end-1], []byte{'\n'})
-		if file.skip {
-			lines = lines[1:]
-		}
-		lines = slices.DeleteFunc(lines, func(l []byte) bool { return len(bytes.TrimSpace(l)) == 0 })
-		if len(lines) > 0 {
-			if err := take(ctx, file.Path, lines); err != nil {
-				file.rest = nil
-				return err
-			}
-		}
-		file.Offset += int64(end)
-		file.rest, file.skip, f.dirty = slices.Clone(data[end:]), false, true
-	}
-}
-
-// gone reports whether a file has been read to its end, and is no longer what its
-// path names: nobody writes to it any more.
-func (f *Follower) gone(file *follower) bool {
-	info, err := os.Stat(file.Path)
-	if err == nil && idOf(info) == file.fileID || err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false
-	}
-	if err != nil { // between rename and the new file, or removed: wait
-		own, err := file.file.Stat()
-		return err != nil || own.Sys().(*syscall.Stat_t).Nlink == 0
-	}
-	return true
 }
 
 // save writes the positions down.
@@ -323,17 +235,8 @@ func (f *Follower) save() error {
 	for _, file := range f.files {
 		list = append(list, file.position)
 	}
-	slices.SortFunc(list, func(a, b position) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
-	raw, err := json.Marshal(list)
-	if err != nil {
+	if err := store(f.cfg.Positions, list); err != nil {
 		return err
-	}
-	tmp := f.cfg.Positions + ".new"
-	if err := os.WriteFile(tmp, append(raw, '\n'), 0o600); err != nil {
-		return fmt.Errorf("keep the positions of followed files: %w", err)
-	}
-	if err := os.Rename(tmp, f.cfg.Positions); err != nil {
-		return fmt.Errorf("keep the positions of followed files: %w", err)
 	}
 	f.dirty, f.found, f.saved = false, false, time.Now()
 	return nil

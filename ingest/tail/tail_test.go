@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,6 +53,21 @@ func (x *fixture) write(name, text string) {
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		x.t.Fatal(err)
+	}
+}
+
+func (x *fixture) id(name string) fileID {
+	x.t.Helper()
+	info, err := os.Stat(x.path(name))
+	x.do(err)
+	return idOf(info)
+}
+
+// open expects how many files are open.
+func (x *fixture) open(want int) {
+	x.t.Helper()
+	if n := len(x.f.files); n != want {
+		x.t.Errorf("%d files are open, want %d", n, want)
 	}
 }
 
@@ -104,27 +122,57 @@ func TestLines(t *testing.T) {
 	x.look()
 	x.write("a.log", "xxx\nafter\n")
 	x.look("a.log:after")
-	if x.f.Long != 1 {
-		t.Errorf("%d lines were too long, want 1", x.f.Long)
+	if c := x.f.Counts(); c != (Counts{Long: 1}) {
+		t.Errorf("counts %+v, want one long line", c)
 	}
 }
 
+// The writer of a file that was renamed has it open still, for a while.
 func TestRenamed(t *testing.T) {
-	x := newFixture(t)
-	x.write("a.log", "one\n")
-	x.look("a.log:one")
-	x.write("a.log", "two\n")
-	x.do(os.Rename(x.path("a.log"), x.path("a.log.1")))
-	x.write("a.log.1", "three\n") // its writer has it open still
-	x.look("a.log:two", "a.log:three")
-	x.write("a.log.1", "four\n")
-	x.write("a.log", "new\n")
-	x.look("a.log:four", "a.log:new")
-	x.write("a.log", "more\n")
-	x.look("a.log:more")
-	if len(x.f.files) != 1 {
-		t.Errorf("%d files are open, want 1", len(x.f.files))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		x := newFixture(t)
+		x.write("a.log", "one\n")
+		x.look("a.log:one")
+		x.write("a.log", "two\n")
+		x.do(os.Rename(x.path("a.log"), x.path("a.log.1")))
+		x.write("a.log.1", "three\n")
+		x.look("a.log:two", "a.log:three")
+		x.write("a.log.1", "four\n")
+		x.write("a.log", "new\n")
+		x.look("a.log:four", "a.log:new")
+		time.Sleep(grace - time.Second)
+		x.write("a.log", "more\n")
+		x.write("a.log.1", "five\n")
+		x.look("a.log:five", "a.log:more")
+		time.Sleep(grace - time.Second)
+		x.look()
+		x.open(2)
+		time.Sleep(2 * time.Second)
+		x.look()
+		x.open(1)
+	})
+}
+
+// A new name that is followed, too, is no new file.
+func TestRenamedToFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newFixture(t)
+		x.write("a.log", "one\n")
+		x.look("a.log:one")
+		x.do(os.Rename(x.path("a.log"), x.path("a-2026.log")))
+		x.write("a.log", "new\n")
+		x.look("a.log:new")
+		for range 3 {
+			time.Sleep(grace + time.Second)
+			x.look()
+		}
+		x.open(2)
+		x.do(os.Remove(x.path("a-2026.log")))
+		x.look()
+		time.Sleep(grace + time.Second)
+		x.look()
+		x.open(1)
+	})
 }
 
 func TestCutAndCopied(t *testing.T) {
@@ -135,6 +183,71 @@ func TestCutAndCopied(t *testing.T) {
 	x.look()
 	x.write("a.log", "new\n")
 	x.look("a.log:new")
+}
+
+// Cut, and longer again than it was, before anybody looks; or another file that got
+// the inode.
+func TestAnotherFile(t *testing.T) {
+	f := func(meanwhile func(*fixture)) {
+		t.Helper()
+		x := newFixture(t)
+		x.write("a.log", "one\ntwo")
+		x.look("a.log:one")
+		meanwhile(x)
+		x.do(os.Truncate(x.path("a.log"), 0))
+		x.write("a.log", "uno\ndue\ntre\n")
+		x.look("a.log:uno", "a.log:due", "a.log:tre")
+		x.write("a.log", strings.Repeat("x", maxHead)+"\nend\n")
+		x.look("a.log:"+strings.Repeat("x", maxHead), "a.log:end")
+		meanwhile(x)
+		x.write("a.log", "more\n")
+		x.look("a.log:more")
+		if h := x.f.files[x.id("a.log")].Head; h.Bytes != maxHead {
+			t.Errorf("%d bytes tell the file", h.Bytes)
+		}
+	}
+	f(func(*fixture) {})
+	f(func(x *fixture) {
+		x.do(x.f.save())
+		x.restart()
+	})
+}
+
+// The rest of a line that is too long is no line, though the program dies in it.
+func TestDiesInLongLine(t *testing.T) {
+	x := newFixture(t)
+	x.write("a.log", "one\n"+strings.Repeat("x", maxLine+chunk))
+	x.look("a.log:one")
+	x.do(x.f.save())
+	x.restart()
+	x.write("a.log", "{\"rest\":1}\nafter\n")
+	x.look("a.log:after")
+}
+
+// What the system says of reading is told, and others are read.
+func TestReadError(t *testing.T) {
+	const unreadable = "/proc/self/mem" // at 0: EIO
+	if _, err := os.Stat(unreadable); err != nil {
+		t.Skip("SKIPPED: no file that cannot be read: ", err)
+	}
+	x := newFixture(t)
+	x.write("a.log", "one\n")
+	var told []error
+	x.f.cfg.Patterns = append(x.f.cfg.Patterns, unreadable)
+	x.f.cfg.Failed = func(path string, err error) {
+		if path != unreadable {
+			t.Errorf("told of %s", path)
+		}
+		told = append(told, err)
+	}
+	x.look("a.log:one")
+	x.look()
+	if len(told) != 2 || !errors.Is(told[0], syscall.EIO) {
+		t.Errorf("told %v", told)
+	}
+	if c := x.f.Counts(); c != (Counts{ReadErrors: 2}) {
+		t.Errorf("counts %+v", c)
+	}
 }
 
 // Rotated while nobody looked: the rest of the old file comes first.

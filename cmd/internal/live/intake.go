@@ -59,11 +59,12 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 	o.metrics.otlp = r.Counts
 	i := &intake{options: in, service: s, metrics: o.metrics, receiver: r}
 	if len(in.Follow) > 0 {
-		i.follower, err = tail.New(tail.Config{Patterns: in.Follow, Positions: filepath.Join(s.Dir, "followed.json")})
+		i.follower, err = tail.New(tail.Config{Patterns: in.Follow, Positions: filepath.Join(s.Dir, "followed.json"), Failed: i.unreadable()})
 		if err != nil {
 			r.Close()
 			return nil, err
 		}
+		o.metrics.followed = i.follower.Counts
 	}
 	if err := i.openAgents(); err != nil {
 		r.Close()
@@ -82,6 +83,17 @@ func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
 		}
 	}
 	return i, nil
+}
+
+// unreadable logs files that cannot be read, each once for a reason.
+func (i *intake) unreadable() func(path string, err error) {
+	told := map[string]string{}
+	return func(path string, err error) {
+		if why := err.Error(); told[path] != why {
+			told[path] = why
+			i.service.Log.Error("a followed file cannot be read; it is tried again", "file", path, "error", err)
+		}
+	}
 }
 
 // close gives back what was opened, without run.

@@ -11,6 +11,7 @@ import (
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/tail"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/sinks/fanout"
@@ -31,6 +32,7 @@ type Metrics struct {
 	records   [event.Sources]ingest.Tally
 	lost      [event.Sources]uint64
 	otlp      func() receiver.Counts // nil for no receiver
+	followed  func() tail.Counts     // nil for no followed files
 	up        map[event.Source]bool  // streams that are followed
 	spool     *bus.Spool             // nil for none
 	gaveUp    [event.Sources]uint64  // events that the spool had no room for
@@ -129,6 +131,7 @@ var (
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
 	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged.", []string{"source", "what"}, nil)
 	descSentAway  = prometheus.NewDesc("sennit_otlp_sent_away_total", "Requests whose records are not among those in, to come again (busy: no room, failed: the events could not be handed on), and connections of peers that have too many (crowded).", []string{"why"}, nil)
+	descFollowed  = prometheus.NewDesc("sennit_followed_problems_total", "Lines of followed files that were passed over since they are longer than 16 MiB (long_line), and attempts to read that failed (read_error).", []string{"what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
@@ -147,7 +150,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descLost, descUp,
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
@@ -199,6 +202,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		count(descSentAway, c.Busy, "busy")
 		count(descSentAway, c.Failed, "failed")
 		count(descSentAway, c.Crowded, "crowded")
+	}
+	if m.followed != nil {
+		c := m.followed()
+		count(descFollowed, c.Long, "long_line")
+		count(descFollowed, c.ReadErrors, "read_error")
 	}
 	for source, t := range records {
 		if name := event.Source(source).String(); t.In > 0 {
