@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 		"google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
 	},
 	"ingest/gcp":           {"schemas", "ingest", "ingest/scan"},
+	"ingest/gcp/pubsub":    {"schemas", "ingest", "ingest/gcp", "cloud.google.com/go/pubsub/v2", "google.golang.org/api/option", "golang.org/x/sync"},
 	"ingest/k8s":           {"schemas", "ingest", "ingest/scan"},
 	"ingest/recording":     {"schemas", "ingest", "ingest/scan"},
 	"ingest/socket":        {"schemas", "ingest", "ingest/scan", "bpf", "golang.org/x/sys", "golang.org/x/net/http2/hpack"},
@@ -175,6 +176,8 @@ func TestImportTableForbids(t *testing.T) {
 	f("ingest/hubble", module+"/ingest/tetragon", false)
 	f("ingest/hubble", "github.com/cilium/cilium/api/v1/flow", false)
 	f("ingest/hubble/observer", "github.com/cilium/cilium/api/v1/observer", true)
+	f("ingest/gcp", "cloud.google.com/go/pubsub/v2", false)
+	f("ingest/gcp/pubsub", "cloud.google.com/go/pubsub/v2", true)
 	f("ingest/replay", module+"/ingest/tetragon", true)
 	f("ingest/socket", module+"/bpf", true)
 	f("ingest/hubble", module+"/bpf", false)

@@ -79,12 +79,15 @@ may be killed at any time: what it must not lose is in its folder, and on the bu
 One processor works for all nodes. Several may be started on one bus, each with a
 folder of its own: all decide the same, one of them leads and sends, and when it
 dies another goes on within seconds; no timeline is sent twice.`,
-		Example: `  sennit processor --nats nats://nats.sennit:4222 --data /var/lib/sennit`,
+		Example: `  sennit processor --nats nats://nats.sennit:4222 --data /var/lib/sennit
+
+  # With the logs of Google Cloud that a log sink publishes
+  sennit processor --nats nats://nats.sennit:4222 --gcp-subscription projects/my-project/subscriptions/sennit`,
 	}
 	files := f.data("sennit-data")
 	f.out(files)
-	r.groups = []flagGroup{files, f.listening(false), f.connecting(), f.working(true), f.webhooks.group()}
+	r.groups = []flagGroup{files, f.cloud(), f.listening(false), f.connecting(), f.working(true), f.webhooks.group()}
 	r.check = func() error { return f.check(r.cmd, false) }
-	r.run = func(ctx context.Context) error { return live.Process(ctx, f.service, f.bus, f.pipeline) }
+	r.run = func(ctx context.Context) error { return live.Process(ctx, f.service, f.bus, f.intake, f.pipeline) }
 	return r
 }

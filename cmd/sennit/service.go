@@ -60,6 +60,13 @@ func (f *serviceFlags) asking() flagGroup {
 	return g
 }
 
+// cloud are the logs of Google Cloud, which are of no node.
+func (f *serviceFlags) cloud() flagGroup {
+	g := newFlagGroup("Google Cloud")
+	g.set.StringVar(&f.intake.Subscription, "gcp-subscription", "", "pull the log entries of a log sink from `SUBSCRIPTION` of Pub/Sub: projects/P/subscriptions/S")
+	return g
+}
+
 func (f *serviceFlags) out(g flagGroup) {
 	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
 }

@@ -42,6 +42,9 @@ and end it.`,
   # With the agents of the node
   sennit up --hubble unix:///var/run/cilium/hubble.sock --tetragon unix:///var/run/tetragon/tetragon.sock
 
+  # With the logs of load balancer, Cloud Armor, DNS and VPC that a log sink publishes
+  sennit up --gcp-subscription projects/my-project/subscriptions/sennit
+
   # With what the kernel of this machine sees
   sudo sennit up --sockets
 
@@ -61,7 +64,7 @@ and end it.`,
 	recording := newFlagGroup("Recording")
 	recording.set.StringVar(&rec.options.Dir, "record", "", "write the events to files in the folder `DIR` too, which sennit replay reads")
 	rec.add(recording, "record-")
-	r.groups = []flagGroup{files, f.asking(), w.watching(), f.listening(true), f.working(true), f.webhooks.group(), recording}
+	r.groups = []flagGroup{files, f.asking(), f.cloud(), w.watching(), f.listening(true), f.working(true), f.webhooks.group(), recording}
 	r.check = func() error {
 		if err := f.check(r.cmd, true); err != nil {
 			return err

@@ -3,6 +3,7 @@ package live
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/sennit-io/sennit/ingest/hubble/observer"
 	"github.com/sennit-io/sennit/ingest/rpc"
 	"github.com/sennit-io/sennit/ingest/tetragon/sensors"
+	"github.com/sennit-io/sennit/schemas/event"
 )
 
 // AgentOptions say where an agent answers over gRPC, and how it is known. With a
@@ -60,25 +62,10 @@ func (i *intake) openAgents() error {
 		if err != nil {
 			return err
 		}
-		source, log := one.feed.Source, i.service.Log.With("source", one.feed.Source, "address", one.options.Address)
-		var told sync.Once
-		i.metrics.stream(source, false)
+		report := i.report(one.feed.Source, "address", one.options.Address)
 		s, err := rpc.New(one.feed, rpc.Config{
-			Target: one.options.Address, TLS: creds, Position: filepath.Join(i.service.Dir, source.String()+".json"),
-			Connected: func(err error) {
-				i.metrics.stream(source, err == nil)
-				if err != nil {
-					log.Warn("the agent is away", "error", err)
-					return
-				}
-				log.Info("the agent is followed")
-			},
-			Records: func(t ingest.Tally, err error) {
-				i.metrics.lines(source, t)
-				if err != nil {
-					told.Do(func() { log.Warn("a record gave no event; others are only counted", "error", err) })
-				}
-			},
+			Target: one.options.Address, TLS: creds, Position: filepath.Join(i.service.Dir, one.feed.Source.String()+".json"),
+			Connected: report.connected, Records: report.records,
 		})
 		if err != nil {
 			return err
@@ -86,4 +73,33 @@ func (i *intake) openAgents() error {
 		i.agents = append(i.agents, s)
 	}
 	return nil
+}
+
+// report tells and counts what a stream says of itself.
+type report struct {
+	source  event.Source
+	metrics *Metrics
+	log     *slog.Logger
+	told    sync.Once // of a record without an event
+}
+
+func (i *intake) report(source event.Source, where ...any) *report {
+	i.metrics.stream(source, false)
+	return &report{source: source, metrics: i.metrics, log: i.service.Log.With("source", source).With(where...)}
+}
+
+func (r *report) connected(err error) {
+	r.metrics.stream(r.source, err == nil)
+	if err != nil {
+		r.log.Warn("the source is away", "error", err)
+		return
+	}
+	r.log.Info("the source is followed")
+}
+
+func (r *report) records(t ingest.Tally, err error) {
+	r.metrics.lines(r.source, t)
+	if err != nil {
+		r.told.Do(func() { r.log.Warn("a record gave no event; others are only counted", "error", err) })
+	}
 }

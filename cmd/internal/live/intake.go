@@ -11,6 +11,7 @@ import (
 
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/gcp/pubsub"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
 	"github.com/sennit-io/sennit/ingest/rpc"
 	"github.com/sennit-io/sennit/ingest/socket"
@@ -20,12 +21,14 @@ import (
 
 // IntakeOptions say where events come from.
 type IntakeOptions struct {
-	OTLP receiver.Config // its TLS is made of:
+	OTLP receiver.Config // without an address nobody is listened to; its TLS is made of:
 	// Certificates are of the listeners for OTLP.
 	Certificates CertificateFiles
 	Follow       []string // patterns of files to follow
 	// Hubble and Tetragon are the agents to ask.
 	Hubble, Tetragon AgentOptions
+	// Subscription is that of Pub/Sub with log entries, "" for none.
+	Subscription string
 	// Sockets watches this machine through eBPF; nil for not.
 	Sockets *socket.Decoder
 	TLS     []string // files to look into, or bpf.Auto
@@ -34,51 +37,58 @@ type IntakeOptions struct {
 	Spool int64
 }
 
-// intake is the sources of a node.
+// intake is the sources of a node, or those of a cluster that a processor asks.
 type intake struct {
 	options  IntakeOptions
 	service  Service
 	metrics  *Metrics
-	receiver *receiver.Receiver
-	follower *tail.Follower // nil for none
+	receiver *receiver.Receiver // nil for none
+	follower *tail.Follower     // nil for none
 	agents   []*rpc.Source
-	shim     *bpf.Shim // nil for none, as sockets
+	cloud    *pubsub.Source // nil for none
+	shim     *bpf.Shim      // nil for none, as sockets
 	sockets  *socket.Source
 	spooling *spooling // nil for none
 }
 
-func openIntake(s Service, in IntakeOptions, o *ops) (*intake, error) {
-	var err error
-	if in.OTLP.TLS, err = in.Certificates.config(); err != nil {
-		return nil, err
+func openIntake(ctx context.Context, s Service, in IntakeOptions, o *ops) (_ *intake, err error) {
+	i := &intake{options: in, service: s, metrics: o.metrics}
+	defer func() {
+		if err != nil {
+			i.close()
+		}
+	}()
+	if in.OTLP.GRPC != "" || in.OTLP.HTTP != "" {
+		if in.OTLP.TLS, err = in.Certificates.config(); err != nil {
+			return nil, err
+		}
+		if i.receiver, err = receiver.Listen(in.OTLP); err != nil {
+			return nil, err
+		}
+		o.metrics.otlp = i.receiver.Counts
 	}
-	r, err := receiver.Listen(in.OTLP)
-	if err != nil {
-		return nil, err
-	}
-	o.metrics.otlp = r.Counts
-	i := &intake{options: in, service: s, metrics: o.metrics, receiver: r}
 	if len(in.Follow) > 0 {
 		i.follower, err = tail.New(tail.Config{Patterns: in.Follow, Positions: filepath.Join(s.Dir, "followed.json"), Failed: i.unreadable()})
 		if err != nil {
-			r.Close()
 			return nil, err
 		}
 		o.metrics.followed = i.follower.Counts
 	}
 	if err := i.openAgents(); err != nil {
-		r.Close()
 		return nil, err
+	}
+	if in.Subscription != "" {
+		if err := i.openCloud(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if in.Sockets != nil {
 		if err := i.openSockets(in.Sockets, in.TLS); err != nil {
-			r.Close()
 			return nil, err
 		}
 	}
 	if in.Spool > 0 {
 		if i.spooling, err = openSpool(s, in.Spool, o.metrics); err != nil {
-			i.close()
 			return nil, err
 		}
 	}
@@ -98,7 +108,12 @@ func (i *intake) unreadable() func(path string, err error) {
 
 // close gives back what was opened, without run.
 func (i *intake) close() {
-	i.receiver.Close()
+	if i.receiver != nil {
+		i.receiver.Close()
+	}
+	if i.cloud != nil {
+		i.cloud.Close()
+	}
 	if i.shim != nil {
 		i.shim.Close()
 	}
@@ -127,7 +142,16 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 		return nil
 	}
 	g, taking := errgroup.WithContext(ctx)
-	g.Go(func() error { return i.receiver.Run(taking, send) })
+	g.Go(func() error { // a processor may have no source
+		<-taking.Done()
+		return nil
+	})
+	if i.receiver != nil {
+		g.Go(func() error { return i.receiver.Run(taking, send) })
+	}
+	if i.cloud != nil {
+		g.Go(func() error { return i.cloud.Run(taking, send) })
+	}
 	if i.spooling != nil {
 		g.Go(func() error { return i.spooling.run(taking, js, send) })
 	}

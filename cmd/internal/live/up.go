@@ -52,7 +52,7 @@ func (s *Service) listening(o *ops, in *intake) {
 		return
 	}
 	a := Addresses{HTTP: o.http.address(), PProf: o.pprof.address()}
-	if in != nil {
+	if in != nil && in.receiver != nil {
 		a.GRPC, a.OTLP = address(in.receiver.GRPCAddr()), address(in.receiver.HTTPAddr())
 	}
 	s.Listening(a)
@@ -86,7 +86,7 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, r
 	if err := bus.Setup(ctx, js, limits); err != nil {
 		return err
 	}
-	source, err := openIntake(s, in, o)
+	source, err := openIntake(ctx, s, in, o)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, r
 		source.close()
 		return err
 	}
-	recording := func(context.Context) error { return nil }
+	readers := []func(context.Context) error{p.run}
 	if rec.Dir != "" {
 		r, unlock, err := openRecording(js, rec, s.Log, o.registry)
 		if err != nil {
@@ -103,33 +103,42 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, r
 			return errors.Join(err, p.close())
 		}
 		defer unlock()
-		recording = r.run
+		readers = append(readers, r.run)
 	}
 	s.listening(o, source)
 
-	// The sources end first, so that nothing is left on the way; and when the rest
-	// fails.
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error {
+		defer stop()
+		return work(working, js, source, readers...)
+	})
+	g.Go(func() error { return o.run(working) })
+	return g.Wait()
+}
+
+// work runs a pipeline, what else reads the bus, and its sources until ctx ends. The
+// sources end first, so that nothing is left on the way; and when the rest fails.
+func work(ctx context.Context, js jetstream.JetStream, source *intake, readers ...func(context.Context) error) error {
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	var g errgroup.Group
-	g.Go(func() error {
-		defer stopTaking()
-		return p.run(working)
-	})
-	g.Go(func() error {
-		err := recording(working)
-		if err != nil {
-			stopTaking()
-		}
-		return err
-	})
+	for _, read := range readers {
+		g.Go(func() error {
+			err := read(working)
+			if err != nil {
+				stopTaking()
+			}
+			return err
+		})
+	}
 	g.Go(func() error {
 		defer stopWorking()
 		return source.run(taking, js)
 	})
-	g.Go(func() error { return o.run(taking) })
 	return g.Wait()
 }
 
@@ -143,7 +152,7 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 		return err
 	}
 	defer done()
-	source, err := openIntake(s, in, o)
+	source, err := openIntake(ctx, s, in, o)
 	if err != nil {
 		return err
 	}
@@ -174,15 +183,21 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 var errBus = errors.New("the bus has closed the connection for good")
 
 // Process runs a processor, and a file of its timelines, on a bus elsewhere until
-// ctx ends. Of several on one bus, one leads: it sends results, and its sinks
-// deliver; the others are ready to take over.
-func Process(ctx context.Context, s Service, b BusOptions, out PipelineOptions) error {
+// ctx ends; and the sources of a cluster, whose events take the way of a node's. Of
+// several on one bus, one leads: it sends results, and its sinks deliver; the others
+// are ready to take over.
+func Process(ctx context.Context, s Service, b BusOptions, in IntakeOptions, out PipelineOptions) error {
 	o, done, err := s.open()
 	if err != nil {
 		return err
 	}
 	defer done()
-	s.listening(o, nil)
+	source, err := openIntake(ctx, s, in, o)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	s.listening(o, source)
 	var g errgroup.Group
 	working, stop := context.WithCancel(ctx)
 	defer stop()
@@ -209,7 +224,7 @@ func Process(ctx context.Context, s Service, b BusOptions, out PipelineOptions) 
 		keeping, giveBack := context.WithCancel(context.WithoutCancel(working))
 		var owner errgroup.Group
 		owner.Go(func() error { return leading.run(keeping) })
-		err = p.run(working)
+		err = work(working, js, source, p.run)
 		giveBack()
 		return errors.Join(err, owner.Wait())
 	})
