@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/s2"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -147,6 +148,13 @@ func (o *Opener) open(data []byte, b *event.Batch) (h Head, err error) {
 	return h, nil
 }
 
+// headTypes are the wire types of the fields, by number.
+var headTypes = [...]protowire.Type{
+	0: -1, // no field has it
+	1: protowire.VarintType, 2: protowire.BytesType, 3: protowire.VarintType, 4: protowire.BytesType,
+	5: protowire.VarintType, 6: protowire.VarintType, 7: protowire.Fixed64Type, 8: protowire.BytesType,
+}
+
 // field reads one field of the head; unknown ones are passed over.
 func (h *Head) field(number protowire.Number, typ protowire.Type, value []byte) error {
 	var u uint64
@@ -158,11 +166,7 @@ func (h *Head) field(number protowire.Number, typ protowire.Type, value []byte) 
 	case protowire.BytesType:
 		value, _ = protowire.ConsumeBytes(value)
 	}
-	want, known := map[protowire.Number]protowire.Type{
-		1: protowire.VarintType, 2: protowire.BytesType, 3: protowire.VarintType, 4: protowire.BytesType,
-		5: protowire.VarintType, 6: protowire.VarintType, 7: protowire.Fixed64Type, 8: protowire.BytesType,
-	}[number]
-	if known && want != typ {
+	if int(number) < len(headTypes) && headTypes[number] != typ {
 		return fmt.Errorf("field %d has wire type %d", number, typ)
 	}
 	switch number {
@@ -176,6 +180,9 @@ func (h *Head) field(number protowire.Number, typ protowire.Type, value []byte) 
 	case 3:
 		h.Sequence = u
 	case 4:
+		if !utf8.Valid(value) {
+			return errors.New("a node whose name is not UTF-8")
+		}
 		h.Node = string(value)
 	case 5:
 		if u >= uint64(event.Sources) {

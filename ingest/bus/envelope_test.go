@@ -71,12 +71,53 @@ func TestPoison(t *testing.T) {
 	f("update it", s2.Encode(nil, h.append(nil)))
 	h.Version, h.Sequence = 1, 0
 	f("no session or sequence", s2.Encode(nil, h.append(nil)))
+	h.Sequence, h.Node = 1, "n\xff"
+	f("not UTF-8", s2.Encode(nil, h.append(nil)))
+	f("wire type", s2.Encode(nil, []byte{0x22 &^ 7, 1}))
 	f("event 1", s2.Encode(nil, append(bytes.Clone(good[:0:0]), 0x42, 1, 0x0a)))
+}
+
+// Whatever an event holds, its envelope can be read, and by the node it is of.
+func TestNoEventPoisons(t *testing.T) {
+	const node = "n\xff\xfe1"
+	e := eventtest.Fill(event.KindFlow, 1)
+	e.Node, e.Payload.(*event.Flow).Policy = node, "p\xc3"
+	s := NewSender(nil, node, nil)
+	if err := s.Send(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	m := s.lingering(true)[0]
+	plain, err := s2.Decode(nil, m.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var form sennitv1.Envelope
+	if err := proto.Unmarshal(plain, &form); err != nil {
+		t.Errorf("the generated type: %v", err)
+	}
+	var o Opener
+	var b event.Batch
+	h, err := o.Open(m.Data, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, of, err := parseSubject(m.Subject)
+	if err != nil || h.Node != of || b.Events[0].Node != of || of != "n\ufffd\ufffd1" {
+		t.Errorf("subject of %q, envelope of %q, event of %q; %v", of, h.Node, b.Events[0].Node, err)
+	}
+	if p := b.Events[0].Payload.(*event.Flow).Policy; p != "p\ufffd" {
+		t.Errorf("policy %q", p)
+	}
 }
 
 func FuzzEnvelope(f *testing.F) {
 	_, b := sample(3)
 	f.Add(b)
+	h, _ := sample(0)
+	h.Node = "n\xff"
+	f.Add(h.append(nil))
+	f.Add(bytes.Replace(b, []byte("n1"), []byte("n\xff"), 1))
+	f.Add(bytes.ReplaceAll(b, []byte("o"), []byte("\xff")))                      // in the events
 	f.Add([]byte("\b\x01\x12\x100000000000000000\x180\xf0\x9f\x99\x82\x30\x30")) // a field number beyond the last
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var o Opener
@@ -86,10 +127,15 @@ func FuzzEnvelope(f *testing.F) {
 			return
 		}
 		var m sennitv1.Envelope
-		if err := proto.Unmarshal(plain, &m); err != nil {
-			if strings.Contains(err.Error(), "UTF-8") {
-				return
+		err = proto.Unmarshal(plain, &m)
+		if err != nil && strings.Contains(err.Error(), "UTF-8") { // in an event: it is replaced
+			plain = h.append(nil)
+			for i := range batch.Events {
+				plain, _ = appendEvent(plain, &batch.Events[i], nil)
 			}
+			err = proto.Unmarshal(plain, &m)
+		}
+		if err != nil {
 			t.Fatalf("the generated type refuses what was read: %v", err)
 		}
 		if m.GetSequence() != h.Sequence || m.GetNode() != h.Node || m.GetPartition() != h.Partition || event.Time(m.GetWatermark()) != h.Watermark || len(m.GetEvents()) != len(batch.Events) {

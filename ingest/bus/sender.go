@@ -58,7 +58,7 @@ type pack struct {
 // program has its own. With a spool, which may be nil, what the bus does not take
 // goes to the disk instead, and counts as taken.
 func NewSender(js jetstream.JetStream, node string, spool *Spool) *Sender {
-	s := &Sender{js: js, node: node, spool: spool, sealed: make(chan *nats.Msg, 16), done: make(chan struct{}), progress: make(chan struct{})}
+	s := &Sender{js: js, node: event.Valid(node), spool: spool, sealed: make(chan *nats.Msg, 16), done: make(chan struct{}), progress: make(chan struct{})}
 	rand.Read(s.session[:]) // never fails
 	return s
 }

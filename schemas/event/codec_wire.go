@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"unicode/utf8"
 )
 
 // ErrBadWire is wrapped by every error about bytes that are no event.
@@ -15,7 +16,7 @@ type Interner interface{ String(b []byte) string }
 
 // AppendWire appends the event as the protobuf message sennit.v1.Event, fields
 // in the order of their numbers: the bytes of a deterministic proto.Marshal. It
-// does not allocate when b has room.
+// does not allocate when b has room. Strings are written as Valid says.
 func (e *Event) AppendWire(b []byte) []byte {
 	b = e.appendWireHead(b)
 	return appendPayloadWire(b, e.Kind, e.Payload)
@@ -276,7 +277,17 @@ func appendFixedWire(b []byte, tag uint32, v uint64) []byte {
 	return binary.LittleEndian.AppendUint64(binary.AppendUvarint(b, uint64(tag)), v)
 }
 
+// Valid returns s with bytes that are not UTF-8 replaced one by one by U+FFFD, as
+// encoding/json does: protobuf refuses a whole message for one of them.
+func Valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
+
 func appendStringWire(b []byte, tag uint32, s string) []byte {
+	s = Valid(s)
 	return append(appendUintWire(b, tag, uint64(len(s))), s...)
 }
 
