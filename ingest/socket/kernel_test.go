@@ -45,18 +45,18 @@ func openShim(t *testing.T, tls ...string) *bpf.Shim {
 
 // watched is what a shim saw while do ran, deep copies.
 type watched struct {
-	mu     sync.Mutex
+	mu     *sync.Mutex // of events, while do runs
 	events []event.Event
 	source *Source
 }
 
-func watch(t *testing.T, do func(), tls ...string) *watched {
+func watch(t *testing.T, do func(), tls ...string) watched {
 	t.Helper()
-	return watchAll(t, func(*watched) { do() }, tls...)
+	return watchWith(t, func(*watched) { do() }, tls...)
 }
 
-// watchAll does something that may look at what was seen so far.
-func watchAll(t *testing.T, do func(w *watched), tls ...string) *watched {
+// watchWith lets do ask what was seen so far.
+func watchWith(t *testing.T, do func(*watched), tls ...string) watched {
 	t.Helper()
 	s := NewSource(openShim(t, tls...))
 	s.Decoder.Node, s.Decoder.Redact.CommandLines = "n1", true
@@ -65,28 +65,28 @@ func watchAll(t *testing.T, do func(w *watched), tls ...string) *watched {
 		t.Fatal(err)
 	}
 	s.Decoder.Cgroups = NewCgroups(root)
-	w := &watched{source: s}
+	w := watched{mu: new(sync.Mutex), source: s}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	var once sync.Once
 	ready := make(chan struct{})
 	go func() {
 		done <- s.Run(ctx, func(_ context.Context, b *event.Batch) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			for i := range b.Events {
 				var e event.Event
 				if err := e.UnmarshalJSON(b.Events[i].AppendJSON(nil)); err != nil {
 					return err
 				}
-				w.mu.Lock()
 				w.events = append(w.events, e)
-				w.mu.Unlock()
 			}
 			once.Do(func() { close(ready) })
 			return nil
 		})
 	}()
 	<-ready
-	do(w)
+	do(&w)
 	stop()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -96,8 +96,6 @@ func watchAll(t *testing.T, do func(w *watched), tls ...string) *watched {
 
 // exchanges are those of one path (without its query), client first.
 func (w *watched) exchanges(path string) (client, server []*event.Exchange) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for i := range w.events {
 		if p, ok := w.events[i].Payload.(*event.Exchange); ok && w.events[i].Kind == event.KindExchange && p.HTTP.Path == path {
 			if p.Role == event.RoleClient {
@@ -108,6 +106,23 @@ func (w *watched) exchanges(path string) (client, server []*event.Exchange) {
 		}
 	}
 	return client, server
+}
+
+// waitFor tries until a client's exchange of the path, after a prefix, is seen.
+func (w *watched) waitFor(t *testing.T, try func(path string), prefix string) {
+	t.Helper()
+	for n := range 60 {
+		path := fmt.Sprintf("/try/%d", n)
+		try(path)
+		time.Sleep(500 * time.Millisecond)
+		w.mu.Lock()
+		c, _ := w.exchanges(prefix + path)
+		w.mu.Unlock()
+		if len(c) > 0 {
+			return
+		}
+	}
+	t.Error("nothing is seen for half a minute")
 }
 
 func (w *watched) sockets(k event.Kind, at netip.AddrPort, role event.Role) (found []*event.Socket) {

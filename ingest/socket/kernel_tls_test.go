@@ -304,7 +304,7 @@ func TestKernelTLSAuto(t *testing.T) {
 		t.Skip("SKIPPED: nobody looks into TLS: no curl")
 	}
 	server := serveHTTP2(t, "127.0.0.1:0", true)
-	pids := map[string]int{}
+	var pids []int
 	start := func(path string) (finish func()) {
 		cmd := exec.Command(program, server.URL, path)
 		in, err := cmd.StdinPipe()
@@ -314,7 +314,7 @@ func TestKernelTLSAuto(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		pids[path] = cmd.Process.Pid
+		pids = append(pids, cmd.Process.Pid)
 		return func() {
 			in.Close()
 			if err := cmd.Wait(); err != nil {
@@ -322,42 +322,45 @@ func TestKernelTLSAuto(t *testing.T) {
 			}
 		}
 	}
-	ask := func(path string) {
-		cmd := exec.Command(curl, "-sk", "-o", os.DevNull, server.URL+path)
-		if out, err := cmd.CombinedOutput(); err != nil {
+	older := start("/auto-older")
+	w := watchWith(t, func(w *watched) {
+		younger := start("/auto-younger")
+		// The first curl waits for what to send and is found meanwhile, the second
+		// is seen from its first call.
+		first := exec.Command(curl, "-sk", "-o", os.DevNull, "--data-binary", "@-", server.URL+"/auto-first")
+		second := exec.Command(curl, "-sk", "-o", os.DevNull, server.URL+"/auto-second")
+		in, err := first.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := first.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for _, try := range [][]string{{curl, "-sk", "-o", os.DevNull, server.URL + "/curl"}, {program, server.URL, "/go"}} {
+			w.waitFor(t, func(path string) {
+				args := slices.Clone(try[1:])
+				args[len(args)-1] += path
+				if err := exec.Command(try[0], args...).Run(); err != nil {
+					t.Error(err)
+				}
+			}, try[len(try)-1][strings.LastIndex(try[len(try)-1], "/"):])
+		}
+		in.Close()
+		if err := first.Wait(); err != nil {
+			t.Errorf("curl: %v", err)
+		}
+		if out, err := second.CombinedOutput(); err != nil {
 			t.Errorf("curl: %v: %s", err, out)
 		}
-		pids[path] = cmd.Process.Pid
-	}
-	// seen asks under other paths until one is seen: on a busy machine finding a
-	// program takes its time, and what it asked before was not seen.
-	seen := func(w *watched, path string, ask func(path string)) {
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-			path += "+"
-			ask(path)
-			for range 20 {
-				if c, _ := w.exchanges(path); len(c) > 0 {
-					return
-				}
-				time.Sleep(50 * time.Millisecond)
-			}
-		}
-		t.Errorf("no %s was seen", path)
-	}
-	older := start("/auto-older")
-	w := watchAll(t, func(w *watched) {
-		younger := start("/auto-younger")
-		seen(w, "/auto-go", func(path string) { start(path)() })
-		seen(w, "/auto-curl", ask)
+		pids = append(pids, first.Process.Pid, second.Process.Pid)
 		older()
 		younger()
-		ask("/auto-second")
 	}, "auto")
-	for _, path := range []string{"/auto-older", "/auto-younger", "/auto-second"} {
+	for i, path := range []string{"/auto-older", "/auto-younger", "/auto-first", "/auto-second"} {
 		c, _ := w.exchanges(path)
 		if len(c) != 1 {
 			t.Errorf("%s: %d exchanges, want 1", path, len(c))
-		} else if int(c[0].Process.PID) != pids[path] || c[0].HTTP.Status != 200 || c[0].Protocol != "h2" {
+		} else if int(c[0].Process.PID) != pids[i] || c[0].HTTP.Status != 200 || c[0].Protocol != "h2" {
 			t.Errorf("%s: %+v", path, c[0])
 		}
 	}
