@@ -23,6 +23,9 @@ const (
 	feedBytes   = 2 << 20
 )
 
+// stepBytes is about what a step takes as JSON.
+const stepBytes = 1200
+
 // feed hands every revision to the sinks as it comes, as a live processor does.
 type feed struct {
 	ctx    context.Context
@@ -43,7 +46,8 @@ func (f *feed) timeline(t *timeline.Timeline, told []alert.Alert) {
 	if len(f.sinks) == 0 || f.err != nil {
 		return
 	}
-	f.add(sinks.Record{Kind: sinks.Timeline, ID: t.ID, Revision: t.Revision, Data: t.AppendJSON(nil)})
+	room := make([]byte, 0, 1024+stepBytes*len(t.Steps)) // growing to it would copy it several times
+	f.add(sinks.Record{Kind: sinks.Timeline, ID: t.ID, Revision: t.Revision, Data: t.AppendJSON(room)})
 	for i := range told {
 		a := &told[i]
 		f.add(sinks.Record{Kind: sinks.Alert, ID: a.ID, Revision: a.Revision, Data: a.AppendJSON(nil)})
