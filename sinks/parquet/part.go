@@ -25,7 +25,7 @@ type part struct {
 	path  string // when it is whole
 	file  *os.File
 	buf   *bufio.Writer
-	out   *parquet.Writer
+	out   *parquet.GenericWriter[any]
 	row   [1]parquet.Row
 }
 
@@ -47,7 +47,7 @@ func newPart(dir string, key partition, generation string) (*part, error) {
 		return nil, fmt.Errorf("%w: %w", errPart, err)
 	}
 	p.buf = bufio.NewWriterSize(p.file, 1<<18)
-	p.out = parquet.NewWriter(p.buf, schemas[key.table], parquet.MaxRowsPerRowGroup(groupRows),
+	p.out = parquet.NewGenericWriter[any](p.buf, schemas[key.table], parquet.MaxRowsPerRowGroup(groupRows),
 		parquet.Compression(&parquet.Zstd), parquet.CreatedBy("sennit", "", ""))
 	return p, nil
 }

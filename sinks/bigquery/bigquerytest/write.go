@@ -102,7 +102,7 @@ func (s *Server) AppendRows(conn storagepb.BigQueryWrite_AppendRowsServer) error
 	var c connection
 	for {
 		r, err := conn.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
