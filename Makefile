@@ -53,6 +53,14 @@ bench: ## Run the benchmarks (BENCH=regexp)
 bench-shim: ## Measure what watching costs: CPU of an HTTP exchange without and with the shim (root)
 	$(GO) test -run '^$$' -bench Shim -benchtime 1x -count 5 ./ingest/socket
 
+.PHONY: bench-live
+bench-live: ## Measure the live path: as fast as it goes, and its latency at two rates (BENCHDIR on a real disk)
+	for rate in 0 50000 150000; do $(GO) run ./cmd/sennit bench live --rate $$rate --data '$(or $(BENCHDIR),$(TMPDIR))' || exit 1; done
+
+.PHONY: soak
+soak: ## Run the live path for SOAK (10m) at RATE (20000) events/s: everything stays flat and adds up
+	$(GO) run ./cmd/sennit bench live --rate $(or $(RATE),20000) --for $(or $(SOAK),10m) --data '$(or $(BENCHDIR),$(TMPDIR))' --check
+
 .PHONY: fuzz
 fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)

@@ -33,7 +33,7 @@ into one timeline per request, with the evidence for every join.`,
 		&cobra.Group{ID: "accuracy", Title: "How right they are:"},
 	)
 	root.AddCommand(
-		newReplay(), upRunner().command(), nodeRunner().command(), newDoctor(), processorRunner().command(), recordRunner().command(), newSinks(), newConfig(), newNATSConfig(),
+		newReplay(), upRunner().command(), nodeRunner().command(), newDoctor(), processorRunner().command(), recordRunner().command(), newSinks(), newConfig(), newNATSConfig(), newBench(),
 		newGet(), newExplain(), newRules(), newBigQuery(), newSimulate(), newScore(), newLink(), newVersion(),
 	)
 	return root

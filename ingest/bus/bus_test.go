@@ -261,3 +261,67 @@ func TestSince(t *testing.T) {
 		t.Errorf("it begins with %d, %v, %v", m.Sequence, ok, err)
 	}
 }
+
+// As long as the bus has not acknowledged what a sender sent, its events wait for
+// company longer: a bus that is slow gets few envelopes that are full.
+func TestASlowBusGetsFewEnvelopes(t *testing.T) {
+	s, err := embed.Start(embed.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	envelopes, err := nc.SubscribeSync("sennit.events.>") // in the place of the stream, to acknowledge when the test says
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, done := run(t, js, "n")
+	send := func(i int) {
+		if err := sender.Send(t.Context(), numbered("n", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(0)
+	first, err := envelopes.NextMsg(5 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	n := 1
+	for ; time.Since(began) < 60*time.Millisecond; n++ {
+		send(n)
+		time.Sleep(time.Millisecond)
+	}
+	waiting, _, _ := envelopes.Pending()
+	if most := int(time.Since(began) / (100 * time.Millisecond)); waiting > most {
+		t.Errorf("%d events went in %d envelopes while the first was not acknowledged, at most %d were due", n-1, waiting, most)
+	}
+	sender.Close()
+	var o bus.Opener
+	var b event.Batch
+	for m := first; ; {
+		if _, err := o.Open(m.Data, &b); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Respond([]byte(`{"stream":"EVENTS","seq":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Events) == n {
+			break
+		}
+		if m, err = envelopes.NextMsg(5 * time.Second); err != nil {
+			t.Fatalf("%d of %d events came: %v", len(b.Events), n, err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}

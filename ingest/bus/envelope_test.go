@@ -86,7 +86,7 @@ func TestNoEventPoisons(t *testing.T) {
 	if err := s.Send(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	m := s.lingering(true)[0]
+	m := s.lingering(0)[0]
 	plain, err := s2.Decode(nil, m.Data)
 	if err != nil {
 		t.Fatal(err)

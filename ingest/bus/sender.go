@@ -15,8 +15,14 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// linger is how long an event waits for company.
-const linger = 10 * time.Millisecond
+// linger is how long an event waits for company; and, as long as envelopes of its
+// sender are under way, lingerBusy. What the bus writes to its disk one by one it
+// takes only so many of: the slower it is, the fuller they are (as RFC 896 has it
+// for TCP).
+const (
+	linger     = 10 * time.Millisecond
+	lingerBusy = 10 * linger
+)
 
 // inFlight is how many envelopes wait for their acknowledgement at most.
 const inFlight = 256
@@ -154,9 +160,10 @@ func (s *Sender) seal(source event.Source) *nats.Msg {
 	return m
 }
 
-// lingering returns the messages of packs that have waited long enough, all of
-// them if asked so. It returns none while Send is waiting: then there is enough.
-func (s *Sender) lingering(all bool) []*nats.Msg {
+// lingering returns the messages of packs that have waited for so long, after those
+// that were sealed before. It returns none while Send is waiting: then there is
+// enough.
+func (s *Sender) lingering(least time.Duration) []*nats.Msg {
 	if !s.mu.TryLock() {
 		return nil
 	}
@@ -168,7 +175,7 @@ func (s *Sender) lingering(all bool) []*nats.Msg {
 	out = append(out, s.stuck...)
 	s.stuck = nil
 	for i := range s.packs {
-		if p := &s.packs[i]; p.count > 0 && (all || time.Since(p.since) >= linger) {
+		if p := &s.packs[i]; p.count > 0 && time.Since(p.since) >= least {
 			out = append(out, s.seal(event.Source(i)))
 		}
 	}
@@ -216,11 +223,20 @@ func (s *Sender) Run(ctx context.Context) error {
 		case <-acked:
 			pending = pending[1:]
 			s.acknowledged()
+			if len(pending) == 0 {
+				out = s.lingering(linger)
+			}
 		case <-failed:
 			pending[0].ack = nil
 		case <-tick.C:
-			closed := s.isClosed()
-			out = s.lingering(closed)
+			closed, least := s.isClosed(), linger
+			switch {
+			case closed:
+				least = 0
+			case len(pending) > 0:
+				least = lingerBusy
+			}
+			out = s.lingering(least)
 			if closed && len(out) == 0 && len(pending) == 0 {
 				return nil
 			}

@@ -40,6 +40,12 @@ type Options struct {
 	// Leads tells whether this processor sends results and ticks. Nil for always.
 	Leads func() bool
 	Log   *slog.Logger
+	// Keep is how long closed timelines can be looked up after their end, 0 for a
+	// day.
+	Keep time.Duration
+	// Committed is told of a turn's events as soon as they are in the state, and how
+	// long that took; nil for nobody. They must not be changed.
+	Committed func(events []event.Event, took time.Duration)
 }
 
 // A turn takes at most so much at once; one envelope more may come.
@@ -92,10 +98,13 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
 	}
+	if o.Keep == 0 {
+		o.Keep = 24 * time.Hour
+	}
 	cfg := shard.DefaultConfig()
 	cfg.Shards, cfg.Window = o.Shards, o.Window
 	w := cfg.Window
-	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: 24 * time.Hour})
+	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: o.Keep})
 	if err != nil {
 		return nil, err
 	}

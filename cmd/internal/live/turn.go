@@ -102,7 +102,11 @@ func (t *turn) work() error {
 	p.prior, p.commit = nil, time.Now()
 	clear(p.decided)
 	p.decided, p.told = p.decided[:0], p.told[:0]
-	p.metrics.commit(time.Since(began))
+	took := time.Since(began)
+	p.metrics.commit(took)
+	if p.opts.Committed != nil {
+		p.opts.Committed(t.events, took)
+	}
 	p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
 	return nil
 }
