@@ -109,7 +109,16 @@ func (p *pairing) next(n *Node) event.Time {
 	switch {
 	case at != event.Never:
 	case p.waits():
-		at = p.seen.Add(2*link.Epoch + n.cfg.AgentHorizon)
+		// When the first of them is over, not the last: under a steady load there is
+		// no last one.
+		first := p.seen
+		if len(p.owners) > 0 {
+			first = min(first, p.owners[0].end)
+		}
+		if len(p.lookups) > 0 {
+			first = min(first, p.lookups[0].d.e.Time)
+		}
+		at = first.Add(2*link.Epoch + n.cfg.AgentHorizon)
 	default:
 		return at
 	}
