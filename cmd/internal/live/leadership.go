@@ -80,7 +80,7 @@ func (l *leadership) run(ctx context.Context) error {
 		case err == nil:
 			told = false
 			l.set(true)
-			err = lease.Keep(ctx)
+			_ = lease.Keep(ctx) // whoever has it now is asked for next
 			l.set(false)
 			if ctx.Err() != nil {
 				return nil

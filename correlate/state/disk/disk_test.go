@@ -234,7 +234,9 @@ func TestErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'v'}, binary.BigEndian.AppendUint32(nil, disk.Version+1)) }); err != nil {
+	if err := db.Update(func(tx *badger.Txn) error {
+		return tx.Set([]byte{'v'}, binary.BigEndian.AppendUint32(nil, disk.Version+1))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
