@@ -39,6 +39,12 @@ type Sink interface {
 	Close() error
 }
 
+// Idler is a sink that holds records back for company. It is told now and then that
+// nothing comes.
+type Idler interface {
+	Idle(ctx context.Context) error
+}
+
 // Failures are the records of a batch that were not delivered.
 type Failures []Failure
 

@@ -88,6 +88,11 @@ dies another goes on within seconds; no timeline is sent twice.`,
 	f.out(files)
 	r.groups = []flagGroup{files, f.cloud(), f.listening(false), f.connecting(), f.working(true), f.webhooks.group()}
 	r.check = func() error { return f.check(r.cmd, false) }
-	r.run = func(ctx context.Context) error { return live.Process(ctx, f.service, f.bus, f.intake, f.pipeline) }
+	r.run = func(ctx context.Context) error {
+		if err := f.openTables(ctx); err != nil {
+			return err
+		}
+		return live.Process(ctx, f.service, f.bus, f.intake, f.pipeline)
+	}
 	return r
 }

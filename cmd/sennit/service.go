@@ -27,6 +27,7 @@ type serviceFlags struct {
 	intake    live.IntakeOptions
 	pipeline  live.PipelineOptions
 	webhooks  webhookFlags
+	tables    tableSinks
 	tokenFile string
 	rulesDir  string
 	spool     *byteSize
@@ -67,7 +68,15 @@ func (f *serviceFlags) cloud() flagGroup {
 	return g
 }
 
+// openTables opens what results are written to as tables.
+func (f *serviceFlags) openTables(ctx context.Context) error {
+	list, err := f.tables.open(ctx)
+	f.pipeline.Sinks = append(f.pipeline.Sinks, list...)
+	return err
+}
+
 func (f *serviceFlags) out(g flagGroup) {
+	f.tables.add(g)
 	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
 }
 
@@ -168,6 +177,9 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		if err := f.intake.OTLP.Check(); err != nil {
 			return &usageError{err}
 		}
+	}
+	if err := f.tables.check(); err != nil {
+		return err
 	}
 	if f.pipeline.Out == "" {
 		f.pipeline.Out = filepath.Join(f.service.Dir, "timelines.jsonl")

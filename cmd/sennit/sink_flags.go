@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sennit-io/sennit/cmd/internal/wire"
 	"github.com/sennit-io/sennit/sinks"
 	"github.com/sennit-io/sennit/sinks/bigquery"
+	"github.com/sennit-io/sennit/sinks/fanout"
 	"github.com/sennit-io/sennit/sinks/parquet"
 )
 
@@ -27,7 +31,7 @@ func openSinks(ctx context.Context, specs []string) (list []wire.NamedSink, err 
 		}
 	}()
 	for _, spec := range specs {
-		s, err := openSink(ctx, spec)
+		s, err := openSink(ctx, spec, true)
 		if err != nil {
 			return list, fmt.Errorf("sink %s: %w", spec, err)
 		}
@@ -36,23 +40,83 @@ func openSinks(ctx context.Context, specs []string) (list []wire.NamedSink, err 
 	return list, nil
 }
 
-func openSink(ctx context.Context, spec string) (sinks.Sink, error) {
+// openSink opens a sink. What is recorded is complete when it ends, a service goes
+// on.
+func openSink(ctx context.Context, spec string, recorded bool) (sinks.Sink, error) {
+	if err := checkSink(spec); err != nil {
+		return nil, err
+	}
 	kind, where, _ := strings.Cut(spec, ":")
-	if where == "" {
-		return nil, usagef("want %s", sinkForms)
-	}
-	switch kind {
-	case "parquet":
+	if kind == "parquet" {
 		return parquet.Open(parquet.Options{Dir: where})
-	case "bigquery":
-		o, err := bigQueryOptions(where)
-		if err != nil {
-			return nil, err
-		}
-		o.Backfill = true // what is recorded is complete when it ends
-		return bigquery.Open(ctx, o)
 	}
-	return nil, usagef("want %s", sinkForms)
+	o, err := bigQueryOptions(where)
+	if err != nil {
+		return nil, err
+	}
+	o.Backfill = recorded
+	return bigquery.Open(ctx, o)
+}
+
+// checkSink says what is wrong with how a sink is named.
+func checkSink(spec string) error {
+	kind, where, _ := strings.Cut(spec, ":")
+	switch {
+	case where == "":
+	case kind == "parquet":
+		return nil
+	case kind == "bigquery":
+		_, err := bigQueryOptions(where)
+		return err
+	}
+	return usagef("want %s", sinkForms)
+}
+
+// tableSinks are the sinks of a running service that take timelines.
+type tableSinks struct{ specs []string }
+
+func (f *tableSinks) add(g flagGroup) {
+	g.set.StringArrayVar(&f.specs, "sink", nil, "write results as tables to `SINK`: "+sinkForms+"; may be given several times")
+}
+
+func (f *tableSinks) check() error {
+	for _, spec := range f.specs {
+		if err := checkSink(spec); err != nil {
+			return fmt.Errorf("--sink %s: %w", spec, err)
+		}
+	}
+	return nil
+}
+
+// A table takes many rows at once, and they may wait a little for company.
+const (
+	tableBatch = 500
+	tableWait  = time.Second
+)
+
+// open opens the sinks, all or none. Their places in the stream go by their names.
+func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error) {
+	defer func() {
+		if err != nil {
+			for _, c := range list {
+				err = errors.Join(err, c.Sink.Close())
+			}
+			list = nil
+		}
+	}()
+	for _, spec := range f.specs {
+		s, err := openSink(ctx, spec, false)
+		if err != nil {
+			return list, fmt.Errorf("--sink %s: %w", spec, err)
+		}
+		kind, _, _ := strings.Cut(spec, ":")
+		sum := sha256.Sum256([]byte(spec))
+		list = append(list, fanout.Config{
+			Name: kind + "-" + hex.EncodeToString(sum[:4]), Takes: []sinks.Kind{sinks.Timeline, sinks.Alert}, Sink: s,
+			BatchCount: tableBatch, BatchWait: tableWait,
+		})
+	}
+	return list, nil
 }
 
 // bigQueryOptions reads PROJECT.DATASET?key=FILE&endpoint=HOST:PORT.

@@ -74,6 +74,11 @@ and end it.`,
 		}
 		return w.into(&f.intake)
 	}
-	r.run = func(ctx context.Context) error { return live.Up(ctx, f.service, f.intake, f.pipeline, rec.options) }
+	r.run = func(ctx context.Context) error {
+		if err := f.openTables(ctx); err != nil {
+			return err
+		}
+		return live.Up(ctx, f.service, f.intake, f.pipeline, rec.options)
+	}
 	return r
 }

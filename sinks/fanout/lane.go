@@ -38,6 +38,7 @@ type Lane struct {
 	counters
 	turn    chan struct{} // whoever holds it may call the sink
 	waits   waits
+	wrote   time.Time // when the sink was last called
 	carried *Delivery // the first of the next batch
 	looked  time.Time // for the backlog
 	rest    time.Time // until when the sink asked to be left alone
@@ -58,6 +59,7 @@ func New(c Config) *Lane {
 const (
 	idleWait     = 200 * time.Millisecond
 	backlogEvery = 2 * time.Second
+	idleEvery    = 10 * time.Second // the sink is told that nothing comes
 )
 
 // Run serves the sink until there is nothing more, or ctx ends. When ctx ends it still
@@ -76,7 +78,12 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 			continue
 		}
 		batch, err := l.collect(from)
-		l.deliver(ctx, from, batch)
+		if len(batch) > 0 {
+			l.deliver(ctx, from, batch)
+			l.wrote = time.Now()
+		} else if !ended {
+			l.idle(ctx)
+		}
 		switch {
 		case !ended:
 			last = time.Now().Add(grace)
@@ -97,6 +104,20 @@ func (l *Lane) Run(ctx context.Context, from source) error {
 			pause(ctx, time.Second)
 		}
 		away = err != nil
+	}
+}
+
+// idle tells a sink that holds records back that nothing comes.
+func (l *Lane) idle(ctx context.Context) {
+	s, ok := l.Sink.(sinks.Idler)
+	if !ok || time.Since(l.wrote) < idleEvery {
+		return
+	}
+	l.wrote = time.Now()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if err := s.Idle(ctx); err != nil {
+		l.failed(err)
 	}
 }
 

@@ -131,6 +131,9 @@ func rowsOf(kind sinks.Kind, data []byte) (tables.Rows, error) {
 	return nil, fmt.Errorf("a record of kind %q has no table", kind)
 }
 
+// Idle makes a file of rows that have waited long enough.
+func (s *Sink) Idle(ctx context.Context) error { return s.Write(ctx, nil) }
+
 // Write adds a batch.
 func (s *Sink) Write(_ context.Context, batch []sinks.Record) error {
 	if s.broken {

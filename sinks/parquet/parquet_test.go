@@ -172,7 +172,9 @@ func TestRotation(t *testing.T) {
 	write(t, s, record(1))
 	f("small and young", 0, 0)
 	now = now.Add(time.Minute)
-	write(t, s) // the fan-out lets time pass
+	if err := s.Idle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	f("old", 1, 1)
 	now = now.Add(time.Hour)
 	write(t, s, record(2))
