@@ -24,6 +24,7 @@ type outbox struct {
 	ways  map[string]*way // by stream
 
 	keys  map[string][]byte    // of rows that wait, by message id
+	from  []byte               // none of them is before it
 	heard map[string]time.Time // ids in the streams that were not decided here yet
 }
 
@@ -58,7 +59,7 @@ func openOutbox(js jetstream.JetStream, store *disk.Store, log *slog.Logger) (*o
 	if err := store.Heard(func(id string) { o.heard[id] = time.Now() }); err != nil {
 		return nil, err
 	}
-	return o, store.Outbox(1<<62, func(k []byte, m disk.Message) error {
+	return o, store.Outbox(nil, 1<<62, func(k []byte, m disk.Message) error {
 		o.keys[bus.MessageID(bus.Out(m.Kind), m.ID)] = k
 		return nil
 	})
@@ -220,7 +221,7 @@ func (o *outbox) some(ctx context.Context) error {
 			w.trail = nil
 		}
 	}
-	err := o.store.Outbox(sendAtOnce, func(k []byte, m disk.Message) error {
+	err := o.store.Outbox(o.from, sendAtOnce, func(k []byte, m disk.Message) error {
 		kind := bus.Out(m.Kind)
 		w := o.ways[kind.Stream()]
 		ack, err := bus.Publish(o.js, kind, m.ID, m.Data, end[w])
@@ -263,6 +264,9 @@ func (o *outbox) some(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errState, stored)
 		}
 		w.place = d.Place
+	}
+	if len(o.keys) == 0 && len(list) > 0 {
+		o.from = list[len(list)-1].key
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func recover(t *testing.T, s *disk.Store) (out []recovered) {
 
 func outbox(t *testing.T, s *disk.Store) (keys [][]byte, ids []string) {
 	t.Helper()
-	if err := s.Outbox(1000, func(k []byte, m disk.Message) error {
+	if err := s.Outbox(nil, 1000, func(k []byte, m disk.Message) error {
 		keys, ids = append(keys, k), append(ids, fmt.Sprintf("%c %s %s", m.Kind, m.ID, m.Data))
 		return nil
 	}); err != nil {

@@ -57,6 +57,7 @@ type Store struct {
 	opts Options
 	at   Position
 
+	plain   []byte   // of a segment, kept for its room
 	swept   uint32   // buckets before it are listed in expired
 	expired [][]byte // keys to delete in the next turns
 }
@@ -171,9 +172,14 @@ func get(tx *badger.Txn, key []byte) ([]byte, error) {
 // each calls f for the keys below a prefix in their order. Keys are copies,
 // values are valid during the call.
 func each(tx *badger.Txn, prefix []byte, values bool, f func(k, v []byte) error) error {
+	return eachFrom(tx, prefix, prefix, values, f)
+}
+
+// eachFrom is each from a key on.
+func eachFrom(tx *badger.Txn, prefix, from []byte, values bool, f func(k, v []byte) error) error {
 	it := tx.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: values, PrefetchSize: 16})
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
 		k := item.KeyCopy(nil)
 		if !values {

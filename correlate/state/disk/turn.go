@@ -71,7 +71,7 @@ func (s *Store) Turn(t Turn) error {
 	// What is large comes first: if it does not fit into one transaction, what
 	// went ahead counts only once the position, in the last one, says so.
 	for i, m := range t.Outbox {
-		w.set(OutboxKey(t.At.Turn, i), append(append(append([]byte{m.Kind}, m.ID...), 0), m.Data...))
+		w.set(OutboxKey(t.At.Turn, i), append(append(append([]byte{m.Kind}, m.ID...), 0), s2.Encode(nil, m.Data)...))
 	}
 	w.segments(&t)
 	for _, id := range t.Heard {
@@ -166,17 +166,25 @@ func (s *Store) Recover(strings event.Interner, f func(now event.Time, b *event.
 }
 
 // Outbox calls f for the messages that wait, oldest first, at most limit. The
-// key it is given is for Sent.
-func (s *Store) Outbox(limit int, f func(key []byte, m Message) error) error {
+// key it is given is for Sent. From, if not nil, is a key before which none waits:
+// what was sent is not stepped over then.
+func (s *Store) Outbox(from []byte, limit int, f func(key []byte, m Message) error) error {
 	enough := errors.New("enough")
+	if from == nil {
+		from = []byte{keyOutbox}
+	}
 	err := s.db.View(func(tx *badger.Txn) error {
-		return each(tx, []byte{keyOutbox}, true, func(k, v []byte) error {
+		return eachFrom(tx, []byte{keyOutbox}, from, true, func(k, v []byte) error {
 			if limit--; limit < 0 {
 				return enough
 			}
 			for i := 1; i < len(v); i++ {
 				if v[i] == 0 {
-					return f(k, Message{Kind: v[0], ID: string(v[1:i]), Data: append([]byte(nil), v[i+1:]...)})
+					data, err := s2.Decode(nil, v[i+1:])
+					if err != nil {
+						return fmt.Errorf("%w (%w)", ErrDamaged, err)
+					}
+					return f(k, Message{Kind: v[0], ID: string(v[1:i]), Data: data})
 				}
 			}
 			return ErrDamaged
@@ -242,7 +250,9 @@ func (w *writer) commit() error {
 // segments writes the turn's pushes: a zero and the clock, then each event after
 // its length.
 func (w *writer) segments(t *Turn) {
-	var plain, one []byte
+	var one []byte
+	plain := w.s.plain[:0]
+	defer func() { w.s.plain = plain }()
 	part := 0
 	write := func() {
 		w.set(segmentKey(bucketOf(t.At.Now), t.At.Turn, part), s2.Encode(nil, plain))
