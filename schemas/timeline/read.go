@@ -220,8 +220,8 @@ func (r *reader) escaped(start int) (s string) {
 			r.i++
 		}
 	}
-	if r.i >= len(r.s) {
-		r.bad = true
+	if r.i >= len(r.s) { // an escape may have passed over the end
+		r.i, r.bad = len(r.s), true
 		return ""
 	}
 	r.i++
