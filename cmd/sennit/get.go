@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -22,19 +24,25 @@ func newGet() *cobra.Command {
 	var (
 		output = newChoice("text", "json", "compact")
 		color  = newChoice("auto", "always", "never")
-		input  string
+		from   lookup
 		width  int
 	)
 	cmd := &cobra.Command{
-		Use:     "get ID --in FILE",
+		Use:     "get ID",
 		GroupID: "events",
-		Short:   "Draw one timeline of a result",
+		Short:   "Draw one timeline",
 		Long: `Draw one timeline as a waterfall, with how each of its steps was joined.
 
 ID is a timeline's id, any prefix of it that no other trace has, or the short form
-that is printed ("4bf92f35", "4bf92f35-2" for a further request of that trace). FILE is what 'sennit replay -o json' wrote.`,
+that is printed ("4bf92f35", "4bf92f35-2" for a further request of that trace). It is
+looked for in the file that --in names, which 'sennit replay -o json' wrote, or 'sennit
+up'; without one a running 'sennit up' or 'sennit processor' on this machine is asked
+for the timelines of the last day.`,
 		Example: `  # The waterfall of one request
   sennit get 4bf92f35 --in timelines.jsonl
+
+  # From the service that runs here
+  sennit get 4bf92f35
 
   # Straight from a replay
   sennit replay -o json events/ | sennit get 4bf92f35 --in -
@@ -43,17 +51,9 @@ that is printed ("4bf92f35", "4bf92f35-2" for a further request of that trace). 
   sennit get 4bf92f35 --in timelines.jsonl -o json`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if input == "" {
-				return usagef("which timelines? name a file with --in FILE, or --in - for standard input")
-			}
-			in, err := openInput(cmd, input)
+			line, err := from.timeline(cmd, args[0])
 			if err != nil {
 				return err
-			}
-			defer in.Close()
-			line, err := find(in, args[0])
-			if err != nil {
-				return fmt.Errorf("%s: %w", input, err)
 			}
 			out := cmd.OutOrStdout()
 			if output.value == "json" {
@@ -72,14 +72,47 @@ that is printed ("4bf92f35", "4bf92f35-2" for a further request of that trace). 
 			return render.Waterfall(out, &t, draw)
 		},
 	}
-	reading := newFlagGroup("Reading")
-	reading.set.StringVar(&input, "in", "", "read timelines from `FILE`, \"-\" for standard input")
+	reading := from.reading()
 	formatting := newFlagGroup("Formatting")
 	formatting.set.VarP(output, "output", "o", "text: the waterfall; json: as it is in the file; compact: one line")
 	formatting.set.IntVar(&width, "width", 0, "draw this many `COLUMNS` wide, 0 for as wide as the terminal")
 	formatting.set.Var(color, "color", "colour the output; auto colours on a terminal unless NO_COLOR is set")
 	addFlags(cmd, reading, formatting)
 	return cmd
+}
+
+// lookup is where one timeline is looked for.
+type lookup struct{ in, addr string }
+
+func (l *lookup) reading() flagGroup {
+	g := newFlagGroup("Reading")
+	g.set.StringVar(&l.in, "in", "", "read timelines from `FILE`, \"-\" for standard input")
+	g.set.StringVar(&l.addr, "http", "127.0.0.1:9464", "without --in, ask the service that answers on `ADDRESS` (its --http)")
+	return g
+}
+
+// timeline returns the JSON of the timeline that typed names.
+func (l *lookup) timeline(cmd *cobra.Command, typed string) ([]byte, error) {
+	where, in := l.in, io.ReadCloser(nil)
+	var err error
+	if where != "" {
+		in, err = openInput(cmd, where)
+	} else {
+		where = "the service on " + l.addr
+		head, _, _ := strings.Cut(typed, "-") // "4bf92f35-2" is short for an id that goes on before the dash
+		var b []byte
+		b, err = asker{cmd.Context(), l.addr}.bytes(http.MethodGet, "/timelines/"+url.PathEscape(head))
+		in = io.NopCloser(bytes.NewReader(b))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	line, err := find(in, typed)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", where, err)
+	}
+	return line, nil
 }
 
 // openInput opens a file, or standard input for "-".

@@ -52,36 +52,44 @@ func sinksVerb(use, short, example string, args cobra.PositionalArgs, more func(
 	return cmd
 }
 
-// asker asks a service about its sinks.
+// asker asks a service that runs on this machine.
 type asker struct {
 	ctx  context.Context
 	addr string
 }
 
 func (a asker) ask(method, path string, into any) error {
-	ctx, cancel := context.WithTimeout(a.ctx, time.Minute)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.addr+path, nil)
+	b, err := a.bytes(method, path)
 	if err != nil {
-		return usagef("--http %q is no address", a.addr)
-	}
-	req.Header.Set(live.AskHeader, "1")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("ask the service on %s: %w: does 'sennit up' or 'sennit processor' run there?", a.addr, errors.Unwrap(err))
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("ask the service on %s: %w", a.addr, err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return errors.New(render.Escape(strings.TrimSpace(string(b))))
+		return err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return fmt.Errorf("read the answer of %s: %w", a.addr, err)
 	}
 	return nil
+}
+
+func (a asker) bytes(method, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, time.Minute)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+a.addr+path, nil)
+	if err != nil {
+		return nil, usagef("--http %q is no address", a.addr)
+	}
+	req.Header.Set(live.AskHeader, "1")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the service on %s: %w: does 'sennit up' or 'sennit processor' run there?", a.addr, errors.Unwrap(err))
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the service on %s: %w", a.addr, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, errors.New(render.Escape(strings.TrimSpace(string(b))))
+	}
+	return b, nil
 }
 
 func newSinksList() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,10 +21,12 @@ import (
 	"github.com/sennit-io/sennit/sinks/fanout"
 )
 
-// desk answers 'sennit sinks' at the address of /metrics, to this machine alone.
+// desk answers 'sennit sinks', 'get' and 'explain' at the address of /metrics, to this
+// machine alone.
 type desk struct {
-	js    jetstream.JetStream
-	lanes []*lane
+	js        jetstream.JetStream
+	lanes     []*lane
+	timelines func(prefix string, f func(text []byte) error) error
 }
 
 // AskHeader must be in every request to the desk. A page in a browser cannot send
@@ -38,7 +41,7 @@ func deskHandler(at *atomic.Pointer[desk]) http.Handler {
 			from, err := netip.ParseAddrPort(r.RemoteAddr)
 			switch d := at.Load(); {
 			case err != nil || !from.Addr().Unmap().IsLoopback() || !localHost(r.Host) || r.Header.Get(AskHeader) == "":
-				http.Error(w, "sinks are told of to 'sennit sinks' on this machine only", http.StatusForbidden)
+				http.Error(w, "this is answered to sennit on this machine only", http.StatusForbidden)
 			case d == nil:
 				http.Error(w, "not ready: recovering, or the bus is away", http.StatusServiceUnavailable)
 			default:
@@ -46,6 +49,7 @@ func deskHandler(at *atomic.Pointer[desk]) http.Handler {
 			}
 		})
 	}
+	answer("GET /timelines/{prefix}", (*desk).find)
 	answer("GET /sinks", (*desk).list)
 	answer("GET /sinks/{name}/dead", (*desk).dead)
 	answer("POST /sinks/{name}/retry", (*desk).retry)
@@ -80,6 +84,33 @@ func reply(w http.ResponseWriter, v any, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // whoever asked has gone
+}
+
+// mostFound is how many timelines are given at once.
+const mostFound = 200
+
+var errMany = errors.New("too many")
+
+// find writes the closed timelines whose id begins so, one a line.
+func (d *desk) find(w http.ResponseWriter, r *http.Request) {
+	var out []byte
+	n := 0
+	err := d.timelines(r.PathValue("prefix"), func(text []byte) error {
+		if n++; n > mostFound {
+			return errMany
+		}
+		out = append(append(out, text...), '\n')
+		return nil
+	})
+	switch {
+	case errors.Is(err, errMany):
+		http.Error(w, "more than "+strconv.Itoa(mostFound)+" timelines begin so: type more of the id", http.StatusConflict)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	default:
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_, _ = w.Write(out) // whoever asked has gone
+	}
 }
 
 func (d *desk) list(w http.ResponseWriter, _ *http.Request) {

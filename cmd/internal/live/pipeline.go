@@ -48,7 +48,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		l.lanes = append(l.lanes, one)
 		o.metrics.sink(one.Lane)
 	}
-	o.desk.Store(&desk{js, l.lanes})
+	o.desk.Store(&desk{js, l.lanes, p.Timelines})
 	o.ready.when(o.metrics.Ready)
 	return l, nil
 }

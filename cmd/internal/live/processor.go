@@ -208,6 +208,12 @@ func (p *Processor) lastTold(id string) (*alert.Alert, error) {
 // Unmatched takes an event of no timeline; it is in the engine's counters.
 func (*Processor) Unmatched(*shard.Unmatched) {}
 
+// Timelines calls f with the canonical form of the closed timelines whose id begins
+// so. It may be called from any goroutine while Run works.
+func (p *Processor) Timelines(prefix string, f func(text []byte) error) error {
+	return p.store.Timelines(prefix, f)
+}
+
 // Close gives the state back without Run.
 func (p *Processor) Close() error { return p.store.Close() }
 

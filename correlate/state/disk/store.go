@@ -218,6 +218,23 @@ func (s *Store) Timeline(id string) (*timeline.Timeline, error) {
 	return t, nil
 }
 
+// Timelines calls f with the canonical form of the timelines whose id begins so, by
+// id, and stops at the first error of f.
+func (s *Store) Timelines(prefix string, f func(text []byte) error) error {
+	return s.db.View(func(tx *badger.Txn) error {
+		return each(tx, append([]byte{keyTimeline}, prefix...), true, func(_, v []byte) error {
+			if len(v) < 4 {
+				return ErrDamaged
+			}
+			text, err := s2.Decode(nil, v[4:])
+			if err != nil {
+				return fmt.Errorf("read timelines: %w", ErrDamaged)
+			}
+			return f(text)
+		})
+	})
+}
+
 // Alert returns what was last told of an alert, nil for nothing.
 func (s *Store) Alert(id string) (*alert.Alert, error) {
 	a := new(alert.Alert)
