@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -161,10 +162,9 @@ func TestBusUsers(t *testing.T) {
 		"certificate required|after TLS handshake": append([]string{"processor", "--data", t.TempDir()}, trust...),
 		"unknown authority":                        {"processor", "--data", t.TempDir(), "--nats", url, "--http", ""},
 	} {
-		stranger := exec.Command("sennit", args...)
-		timer := time.AfterFunc(5*time.Second, func() { _ = stranger.Process.Kill() })
-		b, err := stranger.CombinedOutput()
-		timer.Stop()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		b, err := exec.CommandContext(ctx, "sennit", args...).CombinedOutput()
+		cancel()
 		if err == nil || !regexp.MustCompile(want).Match(b) {
 			t.Errorf("want %q: %v\n%s", want, err, b)
 		}
