@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,10 +182,9 @@ func TestAcknowledgesAfterTheSink(t *testing.T) {
 	x := newFixture(t)
 	x.subscribe()
 	room := make(chan struct{})
-	busy := 0
+	var busy atomic.Int32
 	x.fail = func(context.Context) error {
-		if busy < 3 {
-			busy++
+		if busy.Add(1) <= 3 {
 			return ingest.ErrBusy
 		}
 		<-room
@@ -194,7 +194,7 @@ func TestAcknowledgesAfterTheSink(t *testing.T) {
 	for i := range 10 {
 		x.put(i)
 	}
-	x.until("the sink is asked", func() bool { return busy == 3 })
+	x.until("the sink is asked", func() bool { return busy.Load() > 3 })
 	time.Sleep(200 * time.Millisecond) // a wrong acknowledgement would have come by then
 	if n := x.unacknowledged(); n != 10 {
 		t.Errorf("%d of 10 are not acknowledged", n)
