@@ -166,6 +166,9 @@ func TestClusterSurvivesKills(t *testing.T) {
 	close(stop)
 	<-done
 	waitFor(t, out, sent)
+	if t.Failed() {
+		t.Logf("node:\n%s\n%s\nprocessor:\n%s\n%s", n.scrape(t), n.log, p.scrape(t), p.log)
+	}
 	for _, s := range []*service{n, p} {
 		r, err := http.Get("http://" + s.http + "/readyz")
 		if err != nil || r.StatusCode != http.StatusOK {

@@ -18,8 +18,6 @@ type Trail struct {
 	next     *Mark
 	// Created is the identity of the stream.
 	Created int64
-	// Lost is how many messages the stream had dropped before they were read.
-	Lost uint64
 }
 
 // Mark is one message of a stream of results.
@@ -40,9 +38,6 @@ func NewTrail(ctx context.Context, js jetstream.JetStream, name string, after ui
 	t := &Trail{stream: s, Created: info.Created.UnixNano()}
 	if created != t.Created {
 		after = 0
-	}
-	if first := info.State.FirstSeq; after > 0 && first > after+1 {
-		t.Lost = first - after - 1
 	}
 	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, HeadersOnly: true,
@@ -80,14 +75,18 @@ func (t *Trail) Next(by time.Time, wait time.Duration) (m Mark, ok bool, err err
 	return m, true, nil
 }
 
-// End is the sequence of the last message that the stream holds now.
-func (t *Trail) End(ctx context.Context) (uint64, error) {
+// Ends are the sequences of the first and the last message that the stream holds
+// now; of a stream that holds none the first is behind the last.
+func (t *Trail) Ends(ctx context.Context) (first, last uint64, err error) {
 	info, err := t.stream.Info(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("follow results: %w", err)
+		return 0, 0, fmt.Errorf("follow results: %w", err)
 	}
-	return info.State.LastSeq, nil
+	return info.State.FirstSeq, info.State.LastSeq, nil
 }
+
+// Waits reports whether the next message is there, and later than was asked for.
+func (t *Trail) Waits() bool { return t.next != nil }
 
 // Close ends reading.
 func (t *Trail) Close() { t.messages.Stop() }

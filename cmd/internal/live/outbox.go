@@ -115,18 +115,17 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 		if err != nil {
 			return err
 		}
-		if t.Lost > 0 {
-			o.log.Error("the stream dropped results before they were followed: some may be sent again", "stream", w.stream, "messages", t.Lost)
-			w.place.Sequence += t.Lost
-		}
 		if w.place.Created != t.Created {
 			w.place = disk.Place{Created: t.Created}
 		}
 		w.trail = t
 	}
-	end, err := w.trail.End(ctx)
+	first, end, err := w.trail.Ends(ctx)
 	if err != nil {
 		return err
+	}
+	if first > w.place.Sequence+1 { // what was before has left the stream
+		w.place.Sequence = first - 1
 	}
 	for w.place.Sequence < end {
 		d := disk.Delivery{Stream: w.stream, Place: w.place}
@@ -158,7 +157,9 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 			break
 		}
 	}
-	w.atEnd = w.place.Sequence >= end
+	if w.atEnd = w.place.Sequence >= end; !w.atEnd && !w.trail.Waits() {
+		w.reopen() // it should have come: asked for anew in the next turn
+	}
 	return nil
 }
 

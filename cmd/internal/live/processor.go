@@ -55,7 +55,10 @@ const (
 	tickEvery   = 500 * time.Millisecond // while nothing else comes
 	quietTurns  = time.Minute            // after so long a turn of ticks alone is committed too
 	followEvery = 500 * time.Millisecond
-	syncEvery   = time.Second
+	// deaf is after how long without a message, ticks included, the reader is made
+	// anew: it may be one that the bus has forgotten.
+	deaf      = 10 * time.Second
+	syncEvery = time.Second
 	// forget is how long after its last envelope a sender is remembered.
 	forget = 24 * time.Hour
 )
@@ -75,6 +78,7 @@ type Processor struct {
 	now      event.Time
 	stored   time.Time // of the last message
 	heard    time.Time // by this machine's clock
+	ticked   time.Time
 	commit   time.Time
 	followed time.Time
 	at       disk.Position
@@ -240,6 +244,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			p.metrics.envelope("dropped_by_stream", r.Lost)
 		}
 		p.metrics.ready(true)
+		p.heard = time.Now()
 		err = p.read(ctx, r)
 		r.Close()
 		if err != nil {
@@ -285,6 +290,12 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 			return err
 		} else if err != nil {
 			p.away(ctx, err)
+		} else {
+			p.metrics.ready(true)
+		}
+		if time.Since(p.heard) > deaf {
+			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")
+			return nil
 		}
 		if time.Since(p.synced) > syncEvery {
 			p.synced = time.Now()
@@ -301,13 +312,13 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 func (p *Processor) send(ctx context.Context) error {
 	leads := p.opts.Leads()
 	p.metrics.lead(leads)
-	if leads && time.Since(p.heard) > tickEvery {
+	if leads && time.Since(p.heard) > tickEvery && time.Since(p.ticked) > tickEvery {
 		ticking, cancel := context.WithTimeout(ctx, asking)
 		defer cancel()
 		if err := bus.Tick(ticking, p.js); err != nil {
 			return err
 		}
-		p.heard = time.Now()
+		p.ticked = time.Now()
 	}
 	if p.stored.IsZero() {
 		return nil // it is not known yet how far the events are
