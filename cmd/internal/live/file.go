@@ -64,14 +64,25 @@ const (
 // waits.
 func (f *fileSink) run(ctx context.Context) error {
 	defer func() { f.reader.Close() }()
+	heard := time.Now()
 	for {
 		n, err := f.batch()
+		if time.Since(heard) > deaf && n == 0 && err == nil && ctx.Err() == nil {
+			err = errDeaf // the bus may have forgotten who reads
+		}
+		if n > 0 || err != nil {
+			heard = time.Now()
+		}
 		if n > 0 {
 			if err := f.writer.Sync(); err != nil {
 				return err
 			}
 		}
 		switch {
+		case errors.Is(err, errDeaf):
+			if err := f.connect(ctx); err != nil {
+				f.log.Warn("the bus is away", "error", err)
+			}
 		case errors.Is(err, errAway) && ctx.Err() == nil:
 			f.log.Warn("the bus is away", "error", err)
 			select {
@@ -94,6 +105,9 @@ func (f *fileSink) close() error {
 	f.reader.Close()
 	return f.writer.Close()
 }
+
+// errDeaf says that a reader has had nothing for long and is made anew.
+var errDeaf = errors.New("the results are asked for anew")
 
 // errAway is wrapped by errors of the bus.
 var errAway = errors.New("results cannot be read")

@@ -127,8 +127,15 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 	if first > w.place.Sequence+1 { // what was before has left the stream
 		w.place.Sequence = first - 1
 	}
+	if end < w.place.Sequence { // else nothing would ever be sent to its end again
+		o.log.Error("the server lost results that it had acknowledged", "stream", w.stream, "messages", w.place.Sequence-end)
+		w.place.Sequence = end
+		w.reopen()
+		return nil
+	}
 	for w.place.Sequence < end {
 		d := disk.Delivery{Stream: w.stream, Place: w.place}
+		var marks []bus.Mark // noted in memory when they are on the disk
 		late := false
 		for len(d.Sent)+len(d.Heard) < followAtOnce && d.Place.Sequence < end {
 			m, ok, err := w.trail.Next(by, time.Second)
@@ -140,17 +147,23 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 				break
 			}
 			d.Place.Sequence = m.Sequence
+			marks = append(marks, m)
 			if key, ok := o.keys[m.ID]; ok {
 				d.Sent = append(d.Sent, key)
-				delete(o.keys, m.ID)
 			} else if m.ID != "" {
 				d.Heard = append(d.Heard, m.ID)
-				o.heard[m.ID] = m.Stored
 			}
 		}
 		d.Forget = o.forget(by)
 		if err := o.store.Delivered(d); err != nil {
 			return fmt.Errorf("%w: %w", errState, err)
+		}
+		for _, m := range marks {
+			if _, ok := o.keys[m.ID]; ok {
+				delete(o.keys, m.ID)
+			} else if m.ID != "" {
+				o.heard[m.ID] = m.Stored
+			}
 		}
 		w.place = d.Place
 		if late {
