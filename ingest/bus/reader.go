@@ -10,9 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrBehind is returned when the stream no longer holds what comes next.
-var ErrBehind = errors.New("the stream has dropped events that were not read")
-
 // Position says how far a stream was read. A stream that was made anew begins
 // at 1 again, so its identity belongs to the position.
 type Position struct {
