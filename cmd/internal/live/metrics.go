@@ -20,7 +20,7 @@ import (
 // Metrics are the counters of a processor, in the names of --stats. They count
 // from the start of the state: recovery counts again what it pushes again.
 type Metrics struct {
-	isReady   atomic.Bool
+	notReady  atomic.Pointer[error]
 	leads     bool
 	mu        sync.Mutex
 	stats     shard.Stats
@@ -33,6 +33,7 @@ type Metrics struct {
 	lost      [event.Sources]uint64
 	otlp      func() receiver.Counts // nil for no receiver
 	followed  func() tail.Counts     // nil for no followed files
+	bus       *busHealth             // nil for the bus of this process
 	up        map[event.Source]bool  // streams that are followed
 	spool     *bus.Spool             // nil for none
 	gaveUp    [event.Sources]uint64  // events that the spool had no room for
@@ -50,10 +51,15 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Ready reports whether the processor reads from the bus.
-func (m *Metrics) Ready() bool { return m.isReady.Load() }
+// Ready is nil if the processor reads from the bus and sends to it, else why not.
+func (m *Metrics) Ready() error {
+	if why := m.notReady.Load(); why != nil {
+		return *why
+	}
+	return errStarting
+}
 
-func (m *Metrics) ready(v bool) { m.isReady.Store(v) }
+func (m *Metrics) ready(why error) { m.notReady.Store(&why) }
 
 func (m *Metrics) lead(v bool) {
 	m.mu.Lock()
@@ -138,6 +144,9 @@ var (
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
+	descConnected = prometheus.NewDesc("sennit_bus_connected", "Whether the bus is connected.", nil, nil)
+	descTakes     = prometheus.NewDesc("sennit_bus_takes", "Whether the bus takes what is sent to it: 0 while it is away, and while it refuses.", nil, nil)
+	descRefusals  = prometheus.NewDesc("sennit_bus_refusals_total", "Times that the bus said that its user may not: permissions, and credentials that it does not know.", nil, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -152,6 +161,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
+		descConnected, descTakes, descRefusals,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
 		descBytes,
@@ -164,6 +174,11 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.commits.Collect(ch)
+	var spooled int
+	var spooledBytes int64
+	if m.spool != nil { // it counts with its lock held what it gives up
+		spooled, spooledBytes = m.spool.Size()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	put := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
@@ -226,9 +241,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	if m.spool != nil {
-		envelopes, bytes := m.spool.Size()
-		put(descSpooled, prometheus.GaugeValue, float64(envelopes))
-		put(descSpool, prometheus.GaugeValue, float64(bytes))
+		put(descSpooled, prometheus.GaugeValue, float64(spooled))
+		put(descSpool, prometheus.GaugeValue, float64(spooledBytes))
 		for source, n := range m.gaveUp {
 			if n > 0 {
 				count(descGaveUp, n, event.Source(source).String())
@@ -236,11 +250,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for source, up := range m.up {
-		v := 0.0
-		if up {
-			v = 1
-		}
-		put(descUp, prometheus.GaugeValue, v, source.String())
+		put(descUp, prometheus.GaugeValue, number(up), source.String())
 	}
 	for of, n := range m.alerts {
 		count(descAlerts, n, of[0], of[1])
@@ -248,11 +258,13 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)
 	}
-	leads := 0.0
-	if m.leads {
-		leads = 1
+	if m.bus != nil {
+		connected, takes, refusals := m.bus.counts()
+		put(descConnected, prometheus.GaugeValue, number(connected))
+		put(descTakes, prometheus.GaugeValue, number(takes))
+		count(descRefusals, refusals)
 	}
-	put(descLeads, prometheus.GaugeValue, leads)
+	put(descLeads, prometheus.GaugeValue, number(m.leads))
 	put(descPending, prometheus.GaugeValue, float64(m.pending))
 	if m.mark != 0 {
 		put(descDelay, prometheus.GaugeValue, m.now.Sub(m.mark).Seconds())
@@ -266,4 +278,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		put(descBacklog, prometheus.GaugeValue, float64(st.Backlog), st.Name)
 	}
 	put(descBytes, prometheus.GaugeValue, float64(m.bytes))
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

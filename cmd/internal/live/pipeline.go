@@ -49,7 +49,12 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		o.metrics.sink(one.Lane)
 	}
 	o.desk.Store(&desk{js, l.lanes, p.Timelines})
-	o.ready.when(o.metrics.Ready)
+	o.ready.when(func() error {
+		if err := o.metrics.Ready(); err != nil || o.metrics.bus == nil {
+			return err
+		}
+		return o.metrics.bus.check()
+	})
 	return l, nil
 }
 

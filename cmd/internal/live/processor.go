@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strconv"
@@ -227,7 +228,7 @@ func (p *Processor) Close() error { return p.store.Close() }
 func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
-		p.metrics.ready(false)
+		p.metrics.ready(errors.New("ending"))
 		err = errors.Join(err, p.store.Sync(), p.store.Close())
 	}()
 	for ctx.Err() == nil {
@@ -243,7 +244,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			p.opts.Log.Error("the stream dropped messages before they were read", "messages", r.Lost)
 			p.metrics.envelope("dropped_by_stream", r.Lost)
 		}
-		p.metrics.ready(true)
+		p.metrics.ready(nil)
 		p.heard = time.Now()
 		err = p.read(ctx, r)
 		r.Close()
@@ -264,7 +265,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 
 // away waits a little for the bus.
 func (p *Processor) away(ctx context.Context, err error) {
-	p.metrics.ready(false)
+	p.metrics.ready(fmt.Errorf("the bus is away, or refuses: %w", err))
 	if ctx.Err() != nil {
 		return
 	}
@@ -291,7 +292,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		} else if err != nil {
 			p.away(ctx, err)
 		} else {
-			p.metrics.ready(true)
+			p.metrics.ready(nil)
 		}
 		if time.Since(p.heard) > deaf {
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")

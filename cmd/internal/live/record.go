@@ -232,10 +232,11 @@ func Record(ctx context.Context, s Service, b BusOptions, rec RecordOptions) err
 	var g errgroup.Group
 	working, stop := context.WithCancel(ctx)
 	defer stop()
+	h := s.watched(o, nil)
 	g.Go(func() error { return o.run(working) })
 	g.Go(func() error {
 		defer stop()
-		nc, js, err := b.connect(working, s.Log)
+		nc, js, err := b.connect(working, s.Log, h)
 		if err != nil {
 			return err
 		}
@@ -244,7 +245,7 @@ func Record(ctx context.Context, s Service, b BusOptions, rec RecordOptions) err
 		if err != nil {
 			return err
 		}
-		o.ready.when(nc.IsConnected)
+		o.ready.when(h.check)
 		return r.run(working)
 	})
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
