@@ -240,10 +240,6 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			p.away(ctx, err)
 			continue
 		}
-		if r.Lost > 0 {
-			p.opts.Log.Error("the stream dropped messages before they were read", "messages", r.Lost)
-			p.metrics.envelope("dropped_by_stream", r.Lost)
-		}
 		p.metrics.ready(nil)
 		p.heard = time.Now()
 		err = p.read(ctx, r)
@@ -280,7 +276,12 @@ func (p *Processor) away(ctx context.Context, err error) {
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
 		t := turn{p: p, reader: r}
-		if err := t.collect(); err != nil {
+		err := t.collect()
+		if lost := r.TakeLost(); lost > 0 {
+			p.opts.Log.Error("the stream dropped messages before they were read: it needs more room, or the processor more speed", "messages", lost)
+			p.metrics.envelope("dropped_by_stream", lost)
+		}
+		if err != nil {
 			p.away(ctx, err)
 			return nil
 		}

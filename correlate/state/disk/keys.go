@@ -8,7 +8,7 @@ import (
 )
 
 // Version of the layout of keys and values, docs/state-format.md.
-const Version = 2
+const Version = 3
 
 // First bytes of the keys.
 const (
