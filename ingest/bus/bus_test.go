@@ -12,34 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/ingest/bus/embed"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/event/eventtest"
 )
 
-var limits = bus.Limits{MaxBytes: 1 << 30, MaxAge: time.Hour}
+var limits = bustest.Limits
 
-// serve starts a real server with a file store and makes the streams.
 func serve(t *testing.T, o embed.Options) (*embed.Server, jetstream.JetStream) {
 	t.Helper()
-	s, err := embed.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	nc, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bus.Setup(t.Context(), js, limits); err != nil {
-		t.Fatal(err)
-	}
-	return s, js
+	return bustest.Serve(t, o)
 }
 
 // run runs a sender for the length of the test.

@@ -40,11 +40,13 @@ type Metrics struct {
 	alerts    map[[2]string]uint64   // by rule and severity
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
+	untaken   map[string]uint64 // messages that a sink has not taken, by its name
+	streams   []bus.Usage
 }
 
 // NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{up: map[event.Source]bool{}, envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+	m := &Metrics{up: map[event.Source]bool{}, envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, untaken: map[string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sennit_commit_seconds", Help: "Time to make a turn durable.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	})}
 	r.MustRegister(m)
@@ -121,6 +123,19 @@ func (m *Metrics) sink(l *fanout.Lane) {
 	m.lanes = append(m.lanes, l)
 }
 
+// missed counts results that the stream dropped before a sink had taken them.
+func (m *Metrics) missed(sink string, messages uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.untaken[sink] += messages
+}
+
+func (m *Metrics) usage(list []bus.Usage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.streams = list
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -153,6 +168,9 @@ var (
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
 	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
 	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
+	descUntaken   = prometheus.NewDesc("sennit_sink_missed_messages_total", "Messages that the stream of results dropped before the sink had taken them, at most: some may not have been for it.", []string{"sink"}, nil)
+	descStream    = prometheus.NewDesc("sennit_bus_stream_bytes", "Size of a stream of the bus.", []string{"stream"}, nil)
+	descStreamMax = prometheus.NewDesc("sennit_bus_stream_max_bytes", "Size at which a stream drops its oldest messages.", []string{"stream"}, nil)
 	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
 )
 
@@ -163,7 +181,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
-		descSinks, descBacklog,
+		descSinks, descBacklog, descUntaken, descStream, descStreamMax,
 		descBytes,
 	} {
 		ch <- d
@@ -276,6 +294,15 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		count(descSinks, st.Dead, st.Name, "dead")
 		count(descSinks, st.Ignored, st.Name, "ignored")
 		put(descBacklog, prometheus.GaugeValue, float64(st.Backlog), st.Name)
+	}
+	for sink, n := range m.untaken {
+		count(descUntaken, n, sink)
+	}
+	for _, u := range m.streams {
+		put(descStream, prometheus.GaugeValue, float64(u.Bytes), u.Stream)
+		if u.MaxBytes > 0 {
+			put(descStreamMax, prometheus.GaugeValue, float64(u.MaxBytes), u.Stream)
+		}
 	}
 	put(descBytes, prometheus.GaugeValue, float64(m.bytes))
 }

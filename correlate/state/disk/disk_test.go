@@ -89,21 +89,21 @@ func outbox(t *testing.T, s *disk.Store) (keys [][]byte, ids []string) {
 func TestTurnsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	first := disk.Turn{Events: events(3000, 1), Pushes: []disk.Push{{Now: at(0)}, {at(0) + 5, 1000}, {at(1), 2000}}, At: disk.Position{Sequence: 7, Created: 9, Now: at(1)}}
+	first := disk.Turn{Events: events(3000, 1), Pushes: []disk.Push{{Now: at(0)}, {at(0) + 5, 1000}, {at(1), 2000}}, At: disk.Position{Sequence: 7, Created: 9, Epoch: 1, Now: at(1)}}
 	first.Session = func(put func(k, v []byte)) { put([]byte("a"), []byte("1")); put([]byte("b"), []byte("2")) }
 	turn(t, s, first)
 	tl := &timeline.Timeline{ID: "x", Revision: 1, Start: at(0), End: at(1)}
-	second := disk.Turn{Pushes: []disk.Push{{Now: at(2)}}, At: disk.Position{Sequence: 8, Created: 9, Now: at(2)}, Timelines: []*timeline.Timeline{tl}, Outbox: []disk.Message{{'t', "x/1", []byte("one")}, {'t', "y/1", []byte("\x00two")}}}
+	second := disk.Turn{Pushes: []disk.Push{{Now: at(2)}}, At: disk.Position{Sequence: 8, Created: 9, Epoch: 2, Now: at(2)}, Timelines: []*timeline.Timeline{tl}, Outbox: []disk.Message{{'t', "x/1", []byte("one")}, {'t', "y/1", []byte("\x00two")}}}
 	second.Session = func(put func(k, v []byte)) { put([]byte("a"), nil) }
 	turn(t, s, second)
-	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Now: at(2)}}) // nothing but the position
+	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}}) // nothing but the position
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	s = open(t, dir)
 	defer func() { s.Close() }()
-	if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Now: at(2)}); got != want {
+	if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}); got != want {
 		t.Errorf("position %+v, want %+v", got, want)
 	}
 	want := []recovered{{at(0), nil}, {at(0) + 5, first.Events[:1000]}, {at(1), first.Events[1000:]}, {at(2), nil}}
@@ -174,7 +174,7 @@ func TestHugeTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'p'}, make([]byte, 32)) }); err != nil {
+	if err := db.Update(func(tx *badger.Txn) error { return tx.Set([]byte{'p'}, make([]byte, 40)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // Version of the layout of keys and values, docs/state-format.md.
-const Version = 3
+const Version = 2
 
 // First bytes of the keys.
 const (

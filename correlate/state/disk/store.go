@@ -45,6 +45,7 @@ type Position struct {
 	Turn     uint64 // turns committed
 	Sequence uint64 // last message of the stream
 	Created  int64  // identity of the stream
+	Epoch    uint64 // of the owner's lease
 	Now      event.Time
 }
 
@@ -118,11 +119,11 @@ func (s *Store) load() error {
 			return err
 		}
 		if p != nil {
-			if len(p) != 32 {
+			if len(p) != 40 {
 				return ErrDamaged
 			}
 			n := func(i int) uint64 { return binary.BigEndian.Uint64(p[8*i:]) }
-			s.at = Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Now: event.Time(n(3))}
+			s.at = Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Epoch: n(3), Now: event.Time(n(4))}
 		}
 		for _, first := range []byte{keySegment, keyOutbox} {
 			err := each(tx, []byte{first}, false, func(k, _ []byte) error {

@@ -94,7 +94,7 @@ func (s *Store) Turn(t Turn) error {
 		})
 	}
 	var p []byte
-	for _, v := range []uint64{t.At.Turn, t.At.Sequence, uint64(t.At.Created), uint64(t.At.Now)} {
+	for _, v := range []uint64{t.At.Turn, t.At.Sequence, uint64(t.At.Created), t.At.Epoch, uint64(t.At.Now)} {
 		p = binary.BigEndian.AppendUint64(p, v)
 	}
 	w.set([]byte{keyPosition}, p)
