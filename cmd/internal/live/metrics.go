@@ -150,7 +150,7 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
-	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged.", []string{"source", "what"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged + own (Sennit's own traces, passed over).", []string{"source", "what"}, nil)
 	descSentAway  = prometheus.NewDesc("sennit_otlp_sent_away_total", "Requests whose records are not among those in, to come again (busy: no room, failed: the events could not be handed on), and connections of peers that have too many (crowded).", []string{"why"}, nil)
 	descFollowed  = prometheus.NewDesc("sennit_followed_problems_total", "Lines of followed files that were passed over since they are longer than 16 MiB (long_line), and attempts to read that failed (read_error).", []string{"what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
@@ -227,11 +227,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for method, n := range m.stats.Joins {
 		count(descJoins, n, method)
 	}
-	records, forged := m.records, 0
+	records, forged, own := m.records, 0, 0
 	if m.otlp != nil {
 		c := m.otlp()
-		records[event.SourceOTLP].Add(ingest.Tally{In: int(c.In), Bad: int(c.Bad + c.Forged), UnknownType: int(c.UnknownType)})
-		forged = int(c.Forged)
+		records[event.SourceOTLP].Add(ingest.Tally{In: int(c.In), Bad: int(c.Bad + c.Forged + c.Own), UnknownType: int(c.UnknownType)})
+		forged, own = int(c.Forged), int(c.Own)
 		count(descSentAway, c.Busy, "busy")
 		count(descSentAway, c.Failed, "failed")
 		count(descSentAway, c.Crowded, "crowded")
@@ -248,7 +248,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
 			if event.Source(source) == event.SourceOTLP {
 				count(descRecords, uint64(forged), name, "forged")
-				t.Bad -= forged
+				count(descRecords, uint64(own), name, "own")
+				t.Bad -= forged + own
 			}
 			count(descRecords, uint64(t.Bad), name, "bad")
 		}

@@ -37,7 +37,7 @@ type pipeline struct {
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log, Tracer: s.tracer()})
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 	}
 	for _, c := range out.Sinks {
 		c.Log = s.Log
+		c.Sink = traced(c.Sink, c.Name, s.tracer())
 		one, err := openLane(ctx, js, c)
 		if err != nil {
 			return nil, errors.Join(err, l.file.close(), p.Close())

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
@@ -41,6 +43,8 @@ type Options struct {
 	// Leads tells whether this processor sends results and ticks. Nil for always.
 	Leads func() bool
 	Log   *slog.Logger
+	// Tracer gets a span for each turn that is committed; nil for none.
+	Tracer trace.Tracer
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
@@ -102,6 +106,9 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	}
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
 	}
 	if o.Keep == 0 {
 		o.Keep = 24 * time.Hour

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -27,8 +29,16 @@ type Service struct {
 	HTTPOpen bool
 	PProf    string // address of profiles, on loopback, "" for none
 	Log      *slog.Logger
+	Tracer   trace.Tracer // of Sennit itself; nil for none
 	// Listening is called once with the addresses that were taken.
 	Listening func(Addresses)
+}
+
+func (s *Service) tracer() trace.Tracer {
+	if s.Tracer == nil {
+		return noop.Tracer{}
+	}
+	return s.Tracer
 }
 
 // open makes the folder and takes it, and the address.
