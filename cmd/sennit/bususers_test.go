@@ -176,6 +176,7 @@ func TestBusUsers(t *testing.T) {
 // TestRefusedNodeKeeps: a node whose user the bus does not know says so, keeps what
 // comes, and sends it when the user is known.
 func TestRefusedNodeKeeps(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	keys := filepath.Join(dir, "keys")
 	sennit(t, "nats-config", "--nodes", "a", "--out", keys)

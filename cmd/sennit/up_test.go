@@ -153,6 +153,7 @@ func readTimelines(t *testing.T, path string) (lines []string, last map[string]*
 // and the timelines are those of a replay of the same spans. SENNIT_KILLS says how
 // often it dies, 5 times by default.
 func TestUpSurvivesKills(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
 		kills = n
@@ -258,6 +259,7 @@ func waitFor(t *testing.T, path string, requests int) {
 // TestUpFollows: lines of a file get into their timelines, through rotations and a
 // kill, and each once.
 func TestUpFollows(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "spans.jsonl")
 	rules := filepath.Join(dir, "rules")
