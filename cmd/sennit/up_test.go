@@ -192,6 +192,7 @@ func TestUpSurvivesKills(t *testing.T) {
 	close(stop)
 	<-done
 	waitFor(t, out, sent)
+	s.laws(t)
 	r, err := http.Get("http://" + s.http + "/readyz")
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Errorf("/readyz: %v, %v", r, err)
@@ -323,6 +324,7 @@ func TestUpFollows(t *testing.T) {
 	if !bytes.Contains(metrics, []byte(`sennit_alerts_total{rule="ran",severity="low"}`)) {
 		t.Errorf("no alert is counted\n%s", metrics)
 	}
+	s.laws(t)
 	s.kill(t)
 	if !strings.Contains(s.log.String(), "level=WARN msg=alert rule=ran") {
 		t.Errorf("no alert is logged\n%s", s.log)
