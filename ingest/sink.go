@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -21,3 +22,27 @@ type Sink func(ctx context.Context, b *event.Batch) error
 
 // ErrBusy says that there is no room for more events now, but will be soon.
 var ErrBusy = errors.New("no room for more events now")
+
+// busyPause is after how long a sink that was busy is asked again.
+const busyPause = 50 * time.Millisecond
+
+// Hand gives a batch to a sink, again and again while it is busy: meanwhile whoever
+// is upstream keeps what it can, and says what it could not. When ctx ends the sink
+// gets as long as drain for what it was given. The error is the sink's, or that of
+// the end.
+func Hand(ctx context.Context, sink Sink, b *event.Batch, drain time.Duration) error {
+	handing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, cancel) })()
+	for {
+		err := sink(handing, b)
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-handing.Done():
+			return handing.Err()
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (a *authority) issue(t *testing.T, file string) {
 }
 
 // startNATS runs a NATS server of a configuration in this process.
-func startNATS(t *testing.T, conf string) string {
+func startNATS(t *testing.T, conf string) *server.Server {
 	t.Helper()
 	opts, err := server.ProcessConfigFile(conf)
 	if err != nil {
@@ -90,7 +90,7 @@ func startNATS(t *testing.T, conf string) string {
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the server does not take connections")
 	}
-	return s.Addr().String()
+	return s
 }
 
 // TestBusUsers: with the users that nats-config makes and TLS on both sides, nodes
@@ -112,7 +112,7 @@ func TestBusUsers(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	url := "tls://" + startNATS(t, conf)
+	url := "tls://" + startNATS(t, conf).Addr().String()
 	trust := []string{"--nats", url, "--nats-ca", ca.file, "--http", "127.0.0.1:0"}
 	shown := append(trust, "--nats-cert", filepath.Join(dir, "client.pem"), "--nats-key", filepath.Join(dir, "client.pem.key"))
 	settings := filepath.Join(dir, "sennit.yaml") // the same for who reads it there
@@ -151,6 +151,8 @@ func TestBusUsers(t *testing.T) {
 	if post(forger.otlp, request(99)) {
 		t.Error("a node with another's name is told that its spans are taken")
 	}
+	forger.metric(t, "sennit_bus_takes 0")
+	forger.notReady(t, "the bus does not take events: nats: permissions violation")
 	forger.kill(t)
 	if !strings.Contains(forger.log.String(), "the bus refuses") || !strings.Contains(forger.log.String(), "Permissions Violation for Publish") {
 		t.Errorf("the log does not say that it is refused:\n%s", forger.log)
@@ -168,5 +170,47 @@ func TestBusUsers(t *testing.T) {
 		if err == nil || !regexp.MustCompile(want).Match(b) {
 			t.Errorf("want %q: %v\n%s", want, err, b)
 		}
+	}
+}
+
+// TestRefusedNodeKeeps: a node whose user the bus does not know says so, keeps what
+// comes, and sends it when the user is known.
+func TestRefusedNodeKeeps(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	dir := t.TempDir()
+	keys := filepath.Join(dir, "keys")
+	sennit(t, "nats-config", "--nodes", "a", "--out", keys)
+	conf := filepath.Join(dir, "nats.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "listen: 127.0.0.1:-1\njetstream { store_dir: %q }\ninclude keys/auth.conf\n", t.TempDir()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bus := startNATS(t, conf)
+	sennit(t, "nats-config", "--nodes", "a,b", "--out", keys) // which the server has not read
+	start := func(verb, user string, more ...string) *service {
+		return startService(t, append([]string{
+			verb, "--data", filepath.Join(dir, user), "--nats", "nats://" + bus.Addr().String(), "--nats-nkey", filepath.Join(keys, user+".nk"), "--http", "127.0.0.1:0",
+		}, more...)...)
+	}
+	p := start("processor", "processor", "--lateness", "1s")
+	n := start("node", "node-b", "--node", "b", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0")
+	for i := range 3 {
+		if !post(n.otlp, request(i)) {
+			t.Fatalf("span %d is not taken\n%s", i, n.log)
+		}
+	}
+	n.notReady(t, "the bus is away: nats: Authorization Violation")
+	n.metric(t, "sennit_bus_takes 0")
+	n.metric(t, "sennit_spool_envelopes 3")
+	for range 2 { // the first makes the account, the second its import
+		if err := bus.Reload(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.metric(t, "sennit_bus_takes 1")
+	waitFor(t, filepath.Join(dir, "processor", "timelines.jsonl"), 3)
+	stop(t, n)
+	stop(t, p)
+	if !strings.Contains(n.log.String(), "authorization violation") {
+		t.Errorf("the log does not say that it is refused:\n%s", n.log)
 	}
 }

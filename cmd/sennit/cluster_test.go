@@ -51,6 +51,7 @@ func freePort(t *testing.T) int {
 // TestNodeSpools: a node takes spans while there is no bus, and while it is away;
 // they get into their timelines though the node is killed before the bus comes.
 func TestNodeSpools(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	port := freePort(t)
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
@@ -96,6 +97,7 @@ func TestNodeSpools(t *testing.T) {
 // away for a while; every span that a sender was told is taken gets into its
 // timeline, and no revision is written twice. SENNIT_KILLS scales it.
 func TestClusterSurvivesKills(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
 		kills = n
@@ -201,6 +203,7 @@ func TestClusterSurvivesKills(t *testing.T) {
 // is stopped for longer than its lease lasts and woken again, and each has a file of
 // its own. All files hold all requests, each revision once, and are the same bytes.
 func TestProcessorsTakeOver(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	port := freePort(t)
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)

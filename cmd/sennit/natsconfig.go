@@ -27,7 +27,9 @@ and the part of nats-server's configuration that says what each may do:
 Seeds are secret: each goes to its machine alone, and is named there by --nats-nkey.
 With such a key 'sennit node' must be told the name it has here (--node NAME).
 Run again, it keeps the keys that are there and adds what is new. To take a node's
-right away delete its .nk file, run it again, and let the server reload.`,
+right away delete its .nk file, run it again, and let the server reload. For a new
+node let a running server reload twice: nats-server makes the account with the first
+and what it may publish with the second.`,
 		Example: `  sennit nats-config --nodes node-1,node-2 --out bus
   echo 'include bus/auth.conf' >> nats-server.conf
 
@@ -50,7 +52,7 @@ right away delete its .nk file, run it again, and let the server reload.`,
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%-4s  %-28s %s\n", state, u.Name, filepath.Join(out, u.File))
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "include %s in the configuration of nats-server, and let it reload\n", filepath.Join(out, natsauth.Config))
+			fmt.Fprintf(cmd.ErrOrStderr(), "include %s in the configuration of nats-server, and let it reload (twice, if it runs and there are new nodes)\n", filepath.Join(out, natsauth.Config))
 			return nil
 		},
 	}

@@ -64,7 +64,7 @@ named and left out. With --record this alone is done, into a file.`,
 
 func processorRunner() *runner {
 	f := newServiceFlags()
-	r := &runner{}
+	r := &runner{service: &f.service}
 	r.cmd = &cobra.Command{
 		Use:     "processor",
 		GroupID: "live",

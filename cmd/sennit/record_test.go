@@ -145,6 +145,7 @@ func stop(t *testing.T, s *service) {
 // TestRecordSurvivesKills: however often the recorder dies, what it recorded replays
 // to the timelines of what was sent, and no event is in it twice.
 func TestRecordSurvivesKills(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	port := freePort(t)
 	url := fmt.Sprintf("nats://127.0.0.1:%d", port)

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sennit-io/sennit/cmd/internal/config"
+	"github.com/sennit-io/sennit/cmd/internal/live"
+	"github.com/sennit-io/sennit/cmd/internal/selftrace"
 )
 
 // runner is a verb that runs until it is stopped. Its flags are the keys of the
@@ -18,6 +20,9 @@ type runner struct {
 	// check completes what the flags say, and refuses what cannot be.
 	check func() error
 	run   func(ctx context.Context) error
+	// service is what is traced if the variables of OpenTelemetry say so; nil for
+	// nothing.
+	service *live.Service
 }
 
 // runners are all that there are, with flags of their own.
@@ -62,6 +67,14 @@ func (r *runner) command() *cobra.Command {
 		}
 		ctx, stop := untilStopped(cmd.Context())
 		defer stop()
+		if r.service != nil {
+			var end func()
+			var err error
+			if r.service.Tracer, end, err = selftrace.Open(ctx, r.cmd.Name(), versionLine(), r.service.Log); err != nil {
+				return &usageError{err}
+			}
+			defer end()
+		}
 		return r.run(ctx)
 	}
 	return r.cmd

@@ -136,6 +136,7 @@ func writeFiles(t *testing.T, dir string, files map[string]string) {
 // TestUpTells: alerts reach their receivers, signed, each once; a receiver that refuses, or is not there, stops no other and nothing
 // else, and has all of it in the end; and a kill loses none.
 func TestUpTells(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	data, out := filepath.Join(dir, "data"), filepath.Join(dir, "data", "timelines.jsonl")
 	writeFiles(t, dir, map[string]string{"rules/r.yaml": tellRules, "secret": testSecret + "\n"})
@@ -281,6 +282,7 @@ func get(t *testing.T, url string, header http.Header) string {
 // TestReplayTells: a replay posts the alerts at its end, and fails if one was not
 // taken.
 func TestReplayTells(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{"rules/r.yaml": tellRules, "secret": testSecret, "spans.jsonl": string(request(1)) + "\n" + string(request(2)) + "\n"})
 	r := receive(t, nil)

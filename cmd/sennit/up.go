@@ -12,7 +12,7 @@ func upRunner() *runner {
 	f := newServiceFlags()
 	var w watchFlags
 	var rec recordFlags
-	r := &runner{}
+	r := &runner{service: &f.service}
 	r.cmd = &cobra.Command{
 		Use:     "up",
 		GroupID: "live",

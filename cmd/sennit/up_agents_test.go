@@ -43,6 +43,24 @@ func (s *service) metric(t *testing.T, line string) {
 	t.Fatalf("waited in vain for %s in\n%s", line, s.scrape(t))
 }
 
+// notReady waits until /readyz says why not.
+func (s *service) notReady(t *testing.T, why string) {
+	t.Helper()
+	var said string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		r, err := http.Get("http://" + s.http + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if said = string(b); err == nil && r.StatusCode == http.StatusServiceUnavailable && strings.Contains(strings.ToLower(said), strings.ToLower(why)) {
+			return
+		}
+	}
+	t.Errorf("/readyz says %q, want %q\n%s", said, why, s.log)
+}
+
 // TestUpAsksAgents: flows and events come from the agents' own sockets, an agent
 // may go and come, and a service that was killed asks for what it missed.
 func TestUpAsksAgents(t *testing.T) {

@@ -8,11 +8,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +94,39 @@ func TestUpTakesOTLPOverTLS(t *testing.T) {
 			t.Errorf("%v: %s, want %q", args, said, want)
 		}
 	}
+}
+
+// TestUpTracesItself: a service whose own traces arrive at itself passes over them, and
+// comes to rest.
+func TestUpTracesItself(t *testing.T) {
+	port := freePort(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", fmt.Sprintf("http://127.0.0.1:%d", port))
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_on")
+	s := startService(t, "up", "--data", t.TempDir(), "--otlp-grpc", "", "--otlp-http", fmt.Sprintf("127.0.0.1:%d", port), "--http", "127.0.0.1:0")
+	defer s.kill(t)
+	const requests = 5
+	for i := range requests {
+		if !post(s.otlp, request(i)) {
+			t.Fatal("not taken")
+		}
+		time.Sleep(300 * time.Millisecond) // a turn each
+	}
+	own := regexp.MustCompile(`sennit_records_total\{source="otlp",what="own"\} (\d+)\n`)
+	before, still := "", 0
+	for deadline := time.Now().Add(30 * time.Second); still < 10; time.Sleep(100 * time.Millisecond) {
+		m := own.FindStringSubmatch(s.scrape(t))
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not come to rest, or does not trace itself: %v\n%s", m, s.log)
+		}
+		if m == nil || m[1] == "0" || m[1] != before {
+			if m != nil {
+				before, still = m[1], 0
+			}
+			continue
+		}
+		still++
+	}
+	s.metric(t, fmt.Sprintf(`sennit_records_total{source="otlp",what="events"} %d`, 3*requests))
+	s.metric(t, fmt.Sprintf(`sennit_events_total{fate="in",reason=""} %d`, 3*requests))
 }

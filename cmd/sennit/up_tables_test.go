@@ -15,6 +15,7 @@ import (
 // TestUpWritesTables: timelines get into files of Parquet through a kill, and at the
 // end all of them are there.
 func TestUpWritesTables(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	data, tables := filepath.Join(dir, "data"), filepath.Join(dir, "tables")
 	sent := 0

@@ -153,6 +153,7 @@ func readTimelines(t *testing.T, path string) (lines []string, last map[string]*
 // and the timelines are those of a replay of the same spans. SENNIT_KILLS says how
 // often it dies, 5 times by default.
 func TestUpSurvivesKills(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
 		kills = n
@@ -191,6 +192,7 @@ func TestUpSurvivesKills(t *testing.T) {
 	close(stop)
 	<-done
 	waitFor(t, out, sent)
+	s.laws(t)
 	r, err := http.Get("http://" + s.http + "/readyz")
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Errorf("/readyz: %v, %v", r, err)
@@ -258,6 +260,7 @@ func waitFor(t *testing.T, path string, requests int) {
 // TestUpFollows: lines of a file get into their timelines, through rotations and a
 // kill, and each once.
 func TestUpFollows(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "spans.jsonl")
 	rules := filepath.Join(dir, "rules")
@@ -321,6 +324,7 @@ func TestUpFollows(t *testing.T) {
 	if !bytes.Contains(metrics, []byte(`sennit_alerts_total{rule="ran",severity="low"}`)) {
 		t.Errorf("no alert is counted\n%s", metrics)
 	}
+	s.laws(t)
 	s.kill(t)
 	if !strings.Contains(s.log.String(), "level=WARN msg=alert rule=ran") {
 		t.Errorf("no alert is logged\n%s", s.log)

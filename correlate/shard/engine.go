@@ -123,6 +123,7 @@ func (e *Engine) Push(b *event.Batch, now event.Time) {
 	for i := range b.Events {
 		ev := &b.Events[i]
 		e.stats.Events.In++
+		e.believe(ev)
 		e.tracker.Observe(ev, now)
 		if e.live != nil {
 			e.live.observe(ev)

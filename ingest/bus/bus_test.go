@@ -12,34 +12,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/ingest/bus/embed"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/event/eventtest"
 )
 
-var limits = bus.Limits{MaxBytes: 1 << 30, MaxAge: time.Hour}
+var limits = bustest.Limits
 
-// serve starts a real server with a file store and makes the streams.
 func serve(t *testing.T, o embed.Options) (*embed.Server, jetstream.JetStream) {
 	t.Helper()
-	s, err := embed.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	nc, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bus.Setup(t.Context(), js, limits); err != nil {
-		t.Fatal(err)
-	}
-	return s, js
+	return bustest.Serve(t, o)
 }
 
 // run runs a sender for the length of the test.
@@ -151,6 +134,63 @@ func TestPositionOfAnotherStream(t *testing.T) {
 	defer r.Close()
 	if _, err := bus.NewReader(t.Context(), js, r.Position(9)); !errors.Is(err, bus.ErrStream) {
 		t.Errorf("a position beyond the end: %v, want ErrStream", err)
+	}
+}
+
+// What the stream drops while it is read is counted, as what it dropped before.
+func TestLost(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	const most = 48 // of 512 KiB: more than a reader has asked for ahead
+	publish := func(n int) {
+		t.Helper()
+		for range n {
+			if _, err := js.Publish(t.Context(), bus.Subject("n1", event.SourceOTLP), make([]byte, 512<<10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s, err := js.Stream(t.Context(), bus.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(1)
+	r, err := bus.NewReader(t.Context(), js, bus.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, ok, err := r.Next(5 * time.Second); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	publish(most - 1)
+	if err := s.Purge(t.Context(), jetstream.WithPurgeSequence(most)); err != nil {
+		t.Fatal(err)
+	}
+	read, lost, last := uint64(1), uint64(0), uint64(1)
+	for began := time.Now(); last < most && time.Since(began) < 20*time.Second; {
+		m, ok, err := r.Next(time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			read++
+			last = m.Sequence
+		}
+		lost += r.TakeLost()
+	}
+	if read+lost != most || lost == 0 || read < 2 {
+		t.Errorf("%d messages were read and %d lost of %d", read, lost, most)
+	}
+	again, err := bus.NewReader(t.Context(), js, r.Position(10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if m, ok, err := again.Next(5 * time.Second); err != nil || !ok || m.Sequence != most {
+		t.Errorf("read on at %d, %v, %v", m.Sequence, ok, err)
+	}
+	if got := again.TakeLost(); got != most-11 {
+		t.Errorf("%d messages were lost, want %d", got, most-11)
 	}
 }
 

@@ -149,6 +149,74 @@ func TestConsumer(t *testing.T) {
 	}
 }
 
+// What the stream drops before a sink has taken it is counted; what it drops of what
+// the sink has, or that is not for it, is not.
+func TestMissed(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	c := consume(t, js, "s", bus.OutAlert)
+	s, err := js.Stream(t.Context(), bus.StreamOut)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	send := func(n int, kind bus.Out) {
+		t.Helper()
+		for range n {
+			id := fmt.Sprint("t", sent, "/1")
+			if kind == bus.OutAlert {
+				id = bus.AlertID("low", fmt.Sprint(sent), 1, "open")
+			}
+			publish(t, js, kind, id, "-")
+			sent++
+		}
+	}
+	keep := func(n int64) {
+		t.Helper()
+		cfg := s.CachedInfo().Config
+		cfg.MaxMsgs = n
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var m bus.Missed
+	look := func(want uint64) {
+		t.Helper()
+		for range 2 { // once only
+			if got, err := m.Look(t.Context(), js, "s"); err != nil || got != want {
+				t.Errorf("missed %d, want %d: %v", got, want, err)
+			}
+			want = 0
+		}
+	}
+	done := func(n int) {
+		t.Helper()
+		for _, r := range take(t, c, n, 5*time.Second) {
+			if err := r.Done(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(100 * time.Millisecond) // an acknowledgement is not answered
+	}
+	send(5, bus.OutAlert)
+	done(5)
+	send(20, bus.OutTimeline)
+	look(0)
+	keep(3)
+	look(0)
+	keep(-1)
+	send(1, bus.OutAlert)
+	done(1)
+	look(0)
+	send(10, bus.OutAlert)
+	look(0)
+	keep(4)
+	look(6)
+	keep(-1)
+	done(4)
+	send(3, bus.OutAlert)
+	look(0)
+}
+
 // A stream of before there were alerts is widened, and keeps what it has.
 func TestSetupWidensOut(t *testing.T) {
 	_, js := serve(t, embed.Options{Dir: t.TempDir()})

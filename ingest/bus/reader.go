@@ -34,13 +34,21 @@ type Reader struct {
 	stream   jetstream.Stream
 	messages jetstream.MessagesContext
 	created  int64
-	// Lost is how many messages the stream had dropped before they were read.
-	Lost uint64
+	last     uint64 // sequence of the last message that was read, or of the one before the first
+	lost     uint64
+}
+
+// TakeLost returns how many messages the stream had dropped before they were read,
+// since the last call.
+func (r *Reader) TakeLost() uint64 {
+	lost := r.lost
+	r.lost = 0
+	return lost
 }
 
 // NewReader reads on behind a position, the zero one from the beginning. It
-// refuses a position of another stream. What the stream has dropped meanwhile is
-// counted in Lost.
+// refuses a position of another stream. TakeLost tells what the stream has dropped
+// meanwhile.
 func NewReader(ctx context.Context, js jetstream.JetStream, from Position) (*Reader, error) {
 	return newReader(ctx, js, from, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from.Sequence + 1,
@@ -71,8 +79,11 @@ func newReader(ctx context.Context, js jetstream.JetStream, from Position, cfg j
 		return nil, fmt.Errorf("%w: the state has read up to %d of %s, which ends at %d: the server lost acknowledged events", ErrStream, from.Sequence, StreamEvents, info.State.LastSeq)
 	}
 	start := from.Sequence + 1
-	if first := info.State.FirstSeq; from.Created != 0 && first > start {
-		r.Lost = first - start
+	if from.Created != 0 { // else the first message that is there is the beginning
+		r.last = from.Sequence
+		if first := info.State.FirstSeq; first > start {
+			r.lost, r.last = first-start, first-1
+		}
 	}
 	consumer, err := s.OrderedConsumer(ctx, cfg)
 	if err != nil {
@@ -100,6 +111,12 @@ func (r *Reader) Next(wait time.Duration) (m Message, ok bool, err error) {
 	if err != nil {
 		return m, false, fmt.Errorf("read events: %w", err)
 	}
+	// The reader takes all subjects, and nothing is deleted from the stream but by its
+	// limits.
+	if r.last != 0 && meta.Sequence.Stream > r.last+1 {
+		r.lost += meta.Sequence.Stream - r.last - 1
+	}
+	r.last = meta.Sequence.Stream
 	m = Message{Sequence: meta.Sequence.Stream, Stored: meta.Timestamp, Pending: meta.NumPending, Data: raw.Data()}
 	if m.Tick = raw.Subject() == tickSubject; !m.Tick {
 		m.Partition, m.Node, m.Err = parseSubject(raw.Subject())

@@ -40,6 +40,7 @@ type Sender struct {
 	session Session
 	sealed  chan *nats.Msg // bounded: back pressure
 	done    chan struct{}  // closed when Run has ended
+	trouble trouble
 
 	mu       sync.Mutex
 	sequence uint64
@@ -137,6 +138,10 @@ func (s *Sender) Flush(ctx context.Context) error {
 		}
 	}
 }
+
+// Trouble is why the bus did not take what was last sent to it, nil if it did or if
+// that waits in the spool.
+func (s *Sender) Trouble() error { return s.trouble.get() }
 
 // acknowledged notes that one message more is safe, the next in order.
 func (s *Sender) acknowledged() {
@@ -281,7 +286,7 @@ func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 		return nil
 	}
 	if first.ack != nil {
-		late := time.NewTimer(publishWait)
+		late := time.NewTimer(publishWait - time.Since(first.at))
 		defer late.Stop()
 		select {
 		case <-first.ack.Ok():
@@ -301,12 +306,15 @@ func (s *Sender) settle(ctx context.Context, pending *[]sent) error {
 }
 
 // again publishes one message until it is acknowledged, or spools it when that
-// fails.
+// fails or others wait there already.
 func (s *Sender) again(ctx context.Context, m *nats.Msg) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := nats.ErrDisconnected
-		if s.spool == nil || s.js.Conn().IsConnected() {
+		if s.spool == nil || s.js.Conn().IsConnected() && !s.spool.active() {
 			_, err = s.js.PublishMsg(ctx, m)
+		}
+		if s.spool == nil {
+			s.trouble.note(err)
 		}
 		switch {
 		case err == nil:
@@ -326,7 +334,6 @@ func (s *Sender) again(ctx context.Context, m *nats.Msg) error {
 	}
 }
 
-// permanent reports whether waiting does not mend an error of publishing.
-func permanent(err error) bool {
-	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrAuthorization)
-}
+// permanent reports whether waiting does not mend an error of publishing. A user who
+// may not is the operator's to mend, meanwhile nothing is thrown away.
+func permanent(err error) bool { return errors.Is(err, nats.ErrMaxPayload) }

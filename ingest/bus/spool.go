@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,9 +18,27 @@ import (
 // Spool keeps envelopes on the disk of a node while the bus is away, for all its
 // senders. What it holds counts as taken.
 type Spool struct {
-	queue *spool.Queue
-	open  Opener
-	lost  func(Dropped)
+	queue   *spool.Queue
+	open    Opener
+	lost    func(Dropped)
+	trouble trouble
+}
+
+// trouble is why the bus does not take what is sent, for whoever asks.
+type trouble struct{ why atomic.Pointer[error] }
+
+// note takes what became of a message. That the bus is away is another matter.
+func (t *trouble) note(err error) {
+	if !errors.Is(err, nats.ErrDisconnected) {
+		t.why.Store(&err)
+	}
+}
+
+func (t *trouble) get() error {
+	if why := t.why.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // Dropped is an envelope that had to make room for newer ones.
@@ -47,6 +66,9 @@ func (s *Spool) Close() error { return s.queue.Close() }
 
 // Size is how much waits.
 func (s *Spool) Size() (envelopes int, bytes int64) { return s.queue.Size() }
+
+// Trouble is why the bus did not take what was last sent to it, nil if it did.
+func (s *Spool) Trouble() error { return s.trouble.get() }
 
 // active reports whether something waits: then what comes must wait behind it.
 func (s *Spool) active() bool {
@@ -114,6 +136,7 @@ func (s *Spool) Run(ctx context.Context, js jetstream.JetStream) error {
 		}
 		for s.active() {
 			err := s.drain(ctx, js)
+			s.trouble.note(err)
 			switch {
 			case ctx.Err() != nil:
 				return nil

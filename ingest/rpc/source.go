@@ -215,35 +215,21 @@ func (s *Source) decode(r json.Marshaler) {
 	}
 }
 
-// flush hands the batch on. A sink that is busy is asked again: meanwhile the
-// agent keeps what it can, and says what it could not.
+// flush hands the batch on.
 func (s *Source) flush(ctx context.Context, sink ingest.Sink) error {
 	if len(s.batch.Events) == 0 {
 		return nil
 	}
 	defer s.batch.Reset()
-	handing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, cancel) })()
 	now := event.At(time.Now())
 	for i := range s.batch.Events {
 		s.batch.Events[i].Observed = now
 	}
-	for {
-		err := sink(handing, &s.batch)
-		switch {
-		case err == nil:
-			s.at.note(s.batch.Events)
-			return s.at.saveNowAndThen(s.cfg.Position)
-		case !errors.Is(err, ingest.ErrBusy):
-			return errSink{err}
-		}
-		select {
-		case <-time.After(linger):
-		case <-handing.Done():
-			return errSink{handing.Err()}
-		}
+	if err := ingest.Hand(ctx, sink, &s.batch, drain); err != nil {
+		return errSink{err}
 	}
+	s.at.note(s.batch.Events)
+	return s.at.saveNowAndThen(s.cfg.Position)
 }
 
 // lost adds a loss of every node that was heard of.

@@ -26,9 +26,6 @@ type Options struct {
 	// Endpoint is another server than Google's, without TLS and credentials: HOST:PORT
 	// for Open, a URL for Init and Check.
 	Endpoint string
-	// Epoch is the first part of the sequence of a change. A processor that took over
-	// has a higher one than that whose last writes may still be on their way.
-	Epoch uint64
 	// Backfill writes steps and alerts to streams of their own whose rows become
 	// visible together, on Close.
 	Backfill bool

@@ -80,11 +80,8 @@ func (w *writer) change(row tables.Row) (kind, sequence string) {
 	if row[supersededColumn].Set {
 		kind = "DELETE"
 	}
-	b := strconv.AppendUint(make([]byte, 0, 32), w.sink.opts.Epoch, 16)
-	for _, i := range []int{revisionColumn, updateColumn} {
-		b = strconv.AppendUint(append(b, '/'), uint64(row[i].Num), 16)
-	}
-	return kind, string(b)
+	b := strconv.AppendUint(make([]byte, 0, 24), uint64(row[revisionColumn].Num), 16)
+	return kind, string(strconv.AppendUint(append(b, '/'), uint64(row[updateColumn].Num), 16))
 }
 
 // request is one append and the records that its rows are of.

@@ -28,15 +28,17 @@ type BusOptions struct {
 	Token string
 }
 
-// options are how to connect.
-func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
+// options are how to connect. One who is refused later asks again and again: whoever
+// keeps the users of the bus may have made a mistake, and mends it.
+func (b BusOptions) options(log *slog.Logger, h *busHealth) ([]nats.Option, error) {
 	opts := []nats.Option{
-		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second),
+		nats.Name("sennit"), nats.MaxReconnects(-1), nats.ReconnectJitter(100*time.Millisecond, time.Second), nats.IgnoreAuthErrorAbort(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("the bus is away", "error", err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("the bus is back", "server", nc.ConnectedUrl()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrPermissionViolation) {
+			if errors.Is(err, nats.ErrPermissionViolation) || refusedUser(err) {
 				log.Error("the bus refuses: its user may not, see 'sennit nats-config'", "error", err)
+				h.refuse(err)
 				return
 			}
 			log.Warn("the bus reports an error", "error", err)
@@ -71,20 +73,30 @@ func (b BusOptions) options(log *slog.Logger) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// dial connects now or as soon as the bus is there. Credentials that are refused
-// now, and files that cannot be read, are errors; those that are refused later go
-// to closed.
-func (b BusOptions) dial(log *slog.Logger, closed func(error)) (*nats.Conn, jetstream.JetStream, error) {
-	opts, err := b.options(log)
+// refusedUser reports whether the server does not know a user, or no more.
+func refusedUser(err error) bool {
+	for _, one := range []error{nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired} {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// dial connects now or as soon as the bus is there and lets the user in. Files that
+// cannot be read are errors.
+func (b BusOptions) dial(log *slog.Logger, h *busHealth) (*nats.Conn, jetstream.JetStream, error) {
+	opts, err := b.options(log, h)
 	if err != nil {
 		return nil, nil, err
 	}
-	nc, err := nats.Connect(b.URL, append(opts, nats.RetryOnFailedConnect(true), nats.ClosedHandler(func(nc *nats.Conn) { closed(nc.LastError()) }))...)
+	nc, err := nats.Connect(b.URL, append(opts, nats.RetryOnFailedConnect(true))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the bus at %s: %w", b.shown(), err)
 	}
-	if !nc.IsConnected() {
-		log.Warn("the bus is away", "url", b.shown())
+	h.connected(nc)
+	if err := h.check(); err != nil {
+		log.Warn("events are kept here until the bus takes them", "url", b.shown(), "error", err)
 	}
 	return streams(nc)
 }
@@ -101,14 +113,15 @@ func streams(nc *nats.Conn) (*nats.Conn, jetstream.JetStream, error) {
 
 // connect waits for the bus until ctx ends. Credentials that are refused, and
 // files that cannot be read, are errors at once.
-func (b BusOptions) connect(ctx context.Context, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
-	opts, err := b.options(log)
+func (b BusOptions) connect(ctx context.Context, log *slog.Logger, h *busHealth) (*nats.Conn, jetstream.JetStream, error) {
+	opts, err := b.options(log, h)
 	if err != nil {
 		return nil, nil, err
 	}
 	for told := false; ; {
 		nc, err := nats.Connect(b.URL, opts...)
 		if err == nil {
+			h.connected(nc)
 			return streams(nc)
 		}
 		var untrusted *tls.CertificateVerificationError

@@ -20,9 +20,10 @@ type fileSink struct {
 	reader *bus.OutReader
 	writer *ndjson.Writer
 	seen   recentIDs
+	missed func(messages uint64) // told what the stream had dropped
 }
 
-func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slog.Logger) (*fileSink, error) {
+func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slog.Logger, missed func(uint64)) (*fileSink, error) {
 	created, err := bus.OutCreated(ctx, js)
 	if err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slo
 	if err != nil {
 		return nil, err
 	}
-	f := &fileSink{js: js, writer: w, log: log}
+	f := &fileSink{js: js, writer: w, log: log, missed: missed}
 	if err := f.connect(ctx); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -46,6 +47,7 @@ func (f *fileSink) connect(ctx context.Context) error {
 	}
 	if r.Lost > 0 {
 		f.log.Error("the stream dropped results before they were written; timelines may be missing", "messages", r.Lost)
+		f.missed(r.Lost)
 	}
 	if f.reader != nil {
 		f.reader.Close()

@@ -90,6 +90,23 @@ func (f *fleet) send(ctx context.Context, b *event.Batch) error {
 	return nil
 }
 
+// trouble is why the bus does not take what is sent, nil if it does.
+func (f *fleet) trouble() error {
+	if f.spool != nil {
+		if err := f.spool.Trouble(); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.byNode {
+		if err := s.Trouble(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // close lets the senders send what is left, and waits for them.
 func (f *fleet) close() error {
 	f.mu.Lock()

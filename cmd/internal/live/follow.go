@@ -26,8 +26,12 @@ func newFollowed(policy redact.Policy, sink ingest.Sink, m *Metrics, log *slog.L
 	return &followed{decoder: replay.NewDecoder(policy), sink: sink, metrics: m, log: log, told: map[string]bool{}}
 }
 
+// drainLines is how long the bus may take for the last lines at the end.
+const drainLines = 5 * time.Second
+
 // take is a tail.Take. Lines that give no event are counted, and the first of a
-// file is logged.
+// file is logged. It waits while there is no room: lines that were given back would
+// be counted again.
 func (f *followed) take(ctx context.Context, path string, lines [][]byte) error {
 	f.batch.Reset()
 	now := event.At(time.Now())
@@ -47,7 +51,7 @@ func (f *followed) take(ctx context.Context, path string, lines [][]byte) error 
 	if len(f.batch.Events) == 0 {
 		return nil
 	}
-	return f.sink(ctx, &f.batch)
+	return ingest.Hand(ctx, f.sink, &f.batch, drainLines)
 }
 
 var _ tail.Take = (*followed)(nil).take

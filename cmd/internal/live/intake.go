@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,6 +50,7 @@ type intake struct {
 	shim     *bpf.Shim      // nil for none, as sockets
 	sockets  *socket.Source
 	spooling *spooling // nil for none
+	sending  atomic.Pointer[fleet]
 }
 
 func openIntake(ctx context.Context, s Service, in IntakeOptions, o *ops) (_ *intake, err error) {
@@ -106,6 +108,30 @@ func (i *intake) unreadable() func(path string, err error) {
 	}
 }
 
+// trouble is why the bus does not take events, nil if it does.
+func (i *intake) trouble() error {
+	if f := i.sending.Load(); f != nil {
+		return f.trouble()
+	}
+	return nil
+}
+
+// watchBus logs when a bus elsewhere begins or ends to refuse events, until ctx ends.
+func (i *intake) watchBus(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if h := i.metrics.bus; h != nil {
+			h.tell()
+		}
+	}
+}
+
 // close gives back what was opened, without run.
 func (i *intake) close() {
 	if i.receiver != nil {
@@ -134,6 +160,7 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 		spool = i.spooling.spool
 	}
 	senders := newFleet(sending, js, i.options.OTLP.Node, spool, stop)
+	i.sending.Store(senders)
 	send := func(ctx context.Context, b *event.Batch) error {
 		if err := senders.send(ctx, b); err != nil {
 			return err
@@ -143,8 +170,7 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	}
 	g, taking := errgroup.WithContext(ctx)
 	g.Go(func() error { // a processor may have no source
-		<-taking.Done()
-		return nil
+		return i.watchBus(taking)
 	})
 	if i.receiver != nil {
 		g.Go(func() error { return i.receiver.Run(taking, send) })

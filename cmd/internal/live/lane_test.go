@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/sennit-io/sennit/ingest/bus"
-	"github.com/sennit-io/sennit/ingest/bus/embed"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/sinks"
 	"github.com/sennit-io/sennit/sinks/fanout"
@@ -23,23 +21,7 @@ import (
 // are; its own wait on the bus, and are counted.
 func TestDeadReceiverDelaysNobody(t *testing.T) {
 	const many = 5000
-	server, err := embed.Start(embed.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	nc, err := server.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err == nil {
-		err = bus.Setup(t.Context(), js, bus.Limits{MaxBytes: 1 << 30, MaxAge: time.Hour})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := bustest.Start(t)
 	ctx, stop := context.WithCancel(t.Context())
 	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ctx.Done() }))
 	defer dead.Close()

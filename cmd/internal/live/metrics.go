@@ -20,7 +20,7 @@ import (
 // Metrics are the counters of a processor, in the names of --stats. They count
 // from the start of the state: recovery counts again what it pushes again.
 type Metrics struct {
-	isReady   atomic.Bool
+	notReady  atomic.Pointer[error]
 	leads     bool
 	mu        sync.Mutex
 	stats     shard.Stats
@@ -33,27 +33,35 @@ type Metrics struct {
 	lost      [event.Sources]uint64
 	otlp      func() receiver.Counts // nil for no receiver
 	followed  func() tail.Counts     // nil for no followed files
+	bus       *busHealth             // nil for the bus of this process
 	up        map[event.Source]bool  // streams that are followed
 	spool     *bus.Spool             // nil for none
 	gaveUp    [event.Sources]uint64  // events that the spool had no room for
 	alerts    map[[2]string]uint64   // by rule and severity
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
+	untaken   map[string]uint64 // messages that a sink has not taken, by its name
+	streams   []bus.Usage
 }
 
 // NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{up: map[event.Source]bool{}, envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+	m := &Metrics{up: map[event.Source]bool{}, envelopes: map[string]uint64{}, drops: map[string]uint64{}, alerts: map[[2]string]uint64{}, untaken: map[string]uint64{}, commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sennit_commit_seconds", Help: "Time to make a turn durable.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 	})}
 	r.MustRegister(m)
 	return m
 }
 
-// Ready reports whether the processor reads from the bus.
-func (m *Metrics) Ready() bool { return m.isReady.Load() }
+// Ready is nil if the processor reads from the bus and sends to it, else why not.
+func (m *Metrics) Ready() error {
+	if why := m.notReady.Load(); why != nil {
+		return *why
+	}
+	return errStarting
+}
 
-func (m *Metrics) ready(v bool) { m.isReady.Store(v) }
+func (m *Metrics) ready(why error) { m.notReady.Store(&why) }
 
 func (m *Metrics) lead(v bool) {
 	m.mu.Lock()
@@ -115,6 +123,19 @@ func (m *Metrics) sink(l *fanout.Lane) {
 	m.lanes = append(m.lanes, l)
 }
 
+// missed counts results that the stream dropped before a sink had taken them.
+func (m *Metrics) missed(sink string, messages uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.untaken[sink] += messages
+}
+
+func (m *Metrics) usage(list []bus.Usage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.streams = list
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -129,7 +150,7 @@ var (
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
-	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged.", []string{"source", "what"}, nil)
+	descRecords   = prometheus.NewDesc("sennit_records_total", "Records from senders, followed files, agents and the kernel: in = events + bad + unknown_type + forged + own (Sennit's own traces, passed over).", []string{"source", "what"}, nil)
 	descSentAway  = prometheus.NewDesc("sennit_otlp_sent_away_total", "Requests whose records are not among those in, to come again (busy: no room, failed: the events could not be handed on), and connections of peers that have too many (crowded).", []string{"why"}, nil)
 	descFollowed  = prometheus.NewDesc("sennit_followed_problems_total", "Lines of followed files that were passed over since they are longer than 16 MiB (long_line), and attempts to read that failed (read_error).", []string{"what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
@@ -138,12 +159,18 @@ var (
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
+	descConnected = prometheus.NewDesc("sennit_bus_connected", "Whether the bus is connected.", nil, nil)
+	descTakes     = prometheus.NewDesc("sennit_bus_takes", "Whether the bus takes what is sent to it: 0 while it is away, and while it refuses.", nil, nil)
+	descRefusals  = prometheus.NewDesc("sennit_bus_refusals_total", "Times that the bus said that its user may not: permissions, and credentials that it does not know.", nil, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
 	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
 	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
+	descUntaken   = prometheus.NewDesc("sennit_sink_missed_messages_total", "Messages that the stream of results dropped before the sink had taken them, at most: some may not have been for it.", []string{"sink"}, nil)
+	descStream    = prometheus.NewDesc("sennit_bus_stream_bytes", "Size of a stream of the bus.", []string{"stream"}, nil)
+	descStreamMax = prometheus.NewDesc("sennit_bus_stream_max_bytes", "Size at which a stream drops its oldest messages.", []string{"stream"}, nil)
 	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
 )
 
@@ -152,8 +179,9 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
+		descConnected, descTakes, descRefusals,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
-		descSinks, descBacklog,
+		descSinks, descBacklog, descUntaken, descStream, descStreamMax,
 		descBytes,
 	} {
 		ch <- d
@@ -164,6 +192,11 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.commits.Collect(ch)
+	var spooled int
+	var spooledBytes int64
+	if m.spool != nil { // it counts with its lock held what it gives up
+		spooled, spooledBytes = m.spool.Size()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	put := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
@@ -194,11 +227,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for method, n := range m.stats.Joins {
 		count(descJoins, n, method)
 	}
-	records, forged := m.records, 0
+	records, forged, own := m.records, 0, 0
 	if m.otlp != nil {
 		c := m.otlp()
-		records[event.SourceOTLP].Add(ingest.Tally{In: int(c.In), Bad: int(c.Bad + c.Forged), UnknownType: int(c.UnknownType)})
-		forged = int(c.Forged)
+		records[event.SourceOTLP].Add(ingest.Tally{In: int(c.In), Bad: int(c.Bad + c.Forged + c.Own), UnknownType: int(c.UnknownType)})
+		forged, own = int(c.Forged), int(c.Own)
 		count(descSentAway, c.Busy, "busy")
 		count(descSentAway, c.Failed, "failed")
 		count(descSentAway, c.Crowded, "crowded")
@@ -215,7 +248,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			count(descRecords, uint64(t.UnknownType), name, "unknown_type")
 			if event.Source(source) == event.SourceOTLP {
 				count(descRecords, uint64(forged), name, "forged")
-				t.Bad -= forged
+				count(descRecords, uint64(own), name, "own")
+				t.Bad -= forged + own
 			}
 			count(descRecords, uint64(t.Bad), name, "bad")
 		}
@@ -226,9 +260,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	if m.spool != nil {
-		envelopes, bytes := m.spool.Size()
-		put(descSpooled, prometheus.GaugeValue, float64(envelopes))
-		put(descSpool, prometheus.GaugeValue, float64(bytes))
+		put(descSpooled, prometheus.GaugeValue, float64(spooled))
+		put(descSpool, prometheus.GaugeValue, float64(spooledBytes))
 		for source, n := range m.gaveUp {
 			if n > 0 {
 				count(descGaveUp, n, event.Source(source).String())
@@ -236,11 +269,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for source, up := range m.up {
-		v := 0.0
-		if up {
-			v = 1
-		}
-		put(descUp, prometheus.GaugeValue, v, source.String())
+		put(descUp, prometheus.GaugeValue, number(up), source.String())
 	}
 	for of, n := range m.alerts {
 		count(descAlerts, n, of[0], of[1])
@@ -248,11 +277,13 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)
 	}
-	leads := 0.0
-	if m.leads {
-		leads = 1
+	if m.bus != nil {
+		connected, takes, refusals := m.bus.counts()
+		put(descConnected, prometheus.GaugeValue, number(connected))
+		put(descTakes, prometheus.GaugeValue, number(takes))
+		count(descRefusals, refusals)
 	}
-	put(descLeads, prometheus.GaugeValue, leads)
+	put(descLeads, prometheus.GaugeValue, number(m.leads))
 	put(descPending, prometheus.GaugeValue, float64(m.pending))
 	if m.mark != 0 {
 		put(descDelay, prometheus.GaugeValue, m.now.Sub(m.mark).Seconds())
@@ -265,5 +296,21 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		count(descSinks, st.Ignored, st.Name, "ignored")
 		put(descBacklog, prometheus.GaugeValue, float64(st.Backlog), st.Name)
 	}
+	for sink, n := range m.untaken {
+		count(descUntaken, n, sink)
+	}
+	for _, u := range m.streams {
+		put(descStream, prometheus.GaugeValue, float64(u.Bytes), u.Stream)
+		if u.MaxBytes > 0 {
+			put(descStreamMax, prometheus.GaugeValue, float64(u.MaxBytes), u.Stream)
+		}
+	}
 	put(descBytes, prometheus.GaugeValue, float64(m.bytes))
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

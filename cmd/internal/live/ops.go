@@ -21,7 +21,7 @@ import (
 type ops struct {
 	registry *prometheus.Registry
 	metrics  *Metrics
-	ready    atomicReady
+	ready    readiness
 	desk     atomic.Pointer[desk]
 	http     *endpoint // nil for none, as pprof
 	pprof    *endpoint
@@ -68,8 +68,8 @@ func (o *ops) answers() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !o.ready.now() {
-			http.Error(w, "not ready: recovering, or the bus is away", http.StatusServiceUnavailable)
+		if err := o.ready.now(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
@@ -172,15 +172,4 @@ func address(a net.Addr) string {
 		return ""
 	}
 	return a.String()
-}
-
-// atomicReady asks whoever knows whether the service is ready; nobody does in the
-// beginning.
-type atomicReady struct{ ask atomic.Pointer[func() bool] }
-
-func (r *atomicReady) when(f func() bool) { r.ask.Store(&f) }
-
-func (r *atomicReady) now() bool {
-	f := r.ask.Load()
-	return f != nil && (*f)()
 }

@@ -3,13 +3,16 @@ package live
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/sinks/fanout"
 )
 
@@ -24,6 +27,9 @@ type PipelineOptions struct {
 
 // pipeline is a processor and its sinks.
 type pipeline struct {
+	js        jetstream.JetStream
+	log       *slog.Logger
+	metrics   *Metrics
 	processor *Processor
 	file      *fileSink
 	lanes     []*lane
@@ -31,16 +37,17 @@ type pipeline struct {
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log, Tracer: s.tracer()})
 	if err != nil {
 		return nil, err
 	}
-	l := &pipeline{processor: p, leading: leading}
-	if l.file, err = openFile(ctx, js, out.Out, s.Log); err != nil {
+	l := &pipeline{js: js, log: s.Log, metrics: o.metrics, processor: p, leading: leading}
+	if l.file, err = openFile(ctx, js, out.Out, s.Log, func(n uint64) { o.metrics.missed(fileName, n) }); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	for _, c := range out.Sinks {
 		c.Log = s.Log
+		c.Sink = traced(c.Sink, c.Name, s.tracer())
 		one, err := openLane(ctx, js, c)
 		if err != nil {
 			return nil, errors.Join(err, l.file.close(), p.Close())
@@ -49,7 +56,12 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		o.metrics.sink(one.Lane)
 	}
 	o.desk.Store(&desk{js, l.lanes, p.Timelines})
-	o.ready.when(o.metrics.Ready)
+	o.ready.when(func() error {
+		if err := o.metrics.Ready(); err != nil || o.metrics.bus == nil {
+			return err
+		}
+		return o.metrics.bus.check()
+	})
 	return l, nil
 }
 
@@ -77,5 +89,55 @@ func (p *pipeline) run(ctx context.Context) error {
 	for _, l := range p.lanes {
 		g.Go(func() error { return errors.Join(p.leading.while(sinking, l.run), l.Close()) })
 	}
+	g.Go(func() error {
+		p.watchStreams(sinking)
+		return nil
+	})
 	return g.Wait()
+}
+
+// fileName is what the file of timelines is called among the sinks.
+const fileName = "file"
+
+// usageEvery is how often the streams are looked at.
+const usageEvery = 10 * time.Second
+
+// watchStreams looks how full the streams are, and whether they dropped what a sink
+// has not taken, until ctx ends.
+func (p *pipeline) watchStreams(ctx context.Context) {
+	places := make([]bus.Missed, len(p.lanes))
+	for {
+		if err := p.lookAtStreams(ctx, places); err != nil && ctx.Err() == nil {
+			p.log.Debug("the streams cannot be looked at", "error", err) // who reads them says so
+		}
+		select {
+		case <-time.After(usageEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *pipeline) lookAtStreams(ctx context.Context, places []bus.Missed) error {
+	ctx, cancel := context.WithTimeout(ctx, asking)
+	defer cancel()
+	list, err := bus.Usages(ctx, p.js)
+	if err != nil {
+		return err
+	}
+	p.metrics.usage(list)
+	for i, l := range p.lanes {
+		if !p.leading.now() {
+			continue // whoever leads counts
+		}
+		n, err := places[i].Look(ctx, p.js, l.Name)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			p.log.Error("the stream dropped results before a sink had taken them: it was away for too long, or the stream needs more room", "sink", l.Name, "messages", n)
+			p.metrics.missed(l.Name, n)
+		}
+	}
+	return nil
 }

@@ -3,12 +3,15 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
@@ -40,6 +43,8 @@ type Options struct {
 	// Leads tells whether this processor sends results and ticks. Nil for always.
 	Leads func() bool
 	Log   *slog.Logger
+	// Tracer gets a span for each turn that is committed; nil for none.
+	Tracer trace.Tracer
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
@@ -101,6 +106,9 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	}
 	if o.Shards == 0 {
 		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.Tracer{}
 	}
 	if o.Keep == 0 {
 		o.Keep = 24 * time.Hour
@@ -227,7 +235,7 @@ func (p *Processor) Close() error { return p.store.Close() }
 func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
-		p.metrics.ready(false)
+		p.metrics.ready(errors.New("ending"))
 		err = errors.Join(err, p.store.Sync(), p.store.Close())
 	}()
 	for ctx.Err() == nil {
@@ -239,11 +247,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			p.away(ctx, err)
 			continue
 		}
-		if r.Lost > 0 {
-			p.opts.Log.Error("the stream dropped messages before they were read", "messages", r.Lost)
-			p.metrics.envelope("dropped_by_stream", r.Lost)
-		}
-		p.metrics.ready(true)
+		p.metrics.ready(nil)
 		p.heard = time.Now()
 		err = p.read(ctx, r)
 		r.Close()
@@ -264,7 +268,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 
 // away waits a little for the bus.
 func (p *Processor) away(ctx context.Context, err error) {
-	p.metrics.ready(false)
+	p.metrics.ready(fmt.Errorf("the bus is away, or refuses: %w", err))
 	if ctx.Err() != nil {
 		return
 	}
@@ -279,7 +283,12 @@ func (p *Processor) away(ctx context.Context, err error) {
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
 		t := turn{p: p, reader: r}
-		if err := t.collect(); err != nil {
+		err := t.collect()
+		if lost := r.TakeLost(); lost > 0 {
+			p.opts.Log.Error("the stream dropped messages before they were read: it needs more room, or the processor more speed", "messages", lost)
+			p.metrics.envelope("dropped_by_stream", lost)
+		}
+		if err != nil {
 			p.away(ctx, err)
 			return nil
 		}
@@ -291,7 +300,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		} else if err != nil {
 			p.away(ctx, err)
 		} else {
-			p.metrics.ready(true)
+			p.metrics.ready(nil)
 		}
 		if time.Since(p.heard) > deaf {
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")

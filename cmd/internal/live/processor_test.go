@@ -10,14 +10,13 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sennit-io/sennit/cmd/internal/live"
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
-	"github.com/sennit-io/sennit/ingest/bus/embed"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/ingest/replay"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -34,23 +33,7 @@ func span(trace, id, parent, name string, end time.Time, attributes string) stri
 // when the processor was started anew in between; one that stays as it is is not told
 // again.
 func TestAlertsAreWithdrawn(t *testing.T) {
-	server, err := embed.Start(embed.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	nc, err := server.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err == nil {
-		err = bus.Setup(t.Context(), js, bus.Limits{MaxBytes: 1 << 28, MaxAge: time.Hour})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := bustest.Start(t)
 	told, err := bus.NewConsumer(t.Context(), js, "test", bus.OutAlert)
 	if err != nil {
 		t.Fatal(err)

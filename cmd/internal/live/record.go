@@ -83,10 +83,6 @@ func (r *recorder) record(ctx context.Context) error {
 		case errors.Is(err, bus.ErrStream):
 			return fmt.Errorf("record into %s: %w", r.opts.Dir, err)
 		case err == nil:
-			if reader.Lost > 0 {
-				r.log.Error("the stream dropped messages before they were recorded", "messages", reader.Lost)
-				r.counts.envelope("dropped_by_stream", reader.Lost)
-			}
 			err = r.read(ctx, reader)
 			reader.Close()
 			if err == nil || !errors.Is(err, errAway) {
@@ -119,6 +115,10 @@ func (r *recorder) read(ctx context.Context, reader *bus.Reader) error {
 	var latest time.Time // when what is left at the end must be there
 	for {
 		m, ok, err := reader.Next(idleWait)
+		if lost := reader.TakeLost(); lost > 0 {
+			r.log.Error("the stream dropped messages before they were recorded", "messages", lost)
+			r.counts.envelope("dropped_by_stream", lost)
+		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("%w: %w", errAway, err), r.sync())
 		}
@@ -232,10 +232,11 @@ func Record(ctx context.Context, s Service, b BusOptions, rec RecordOptions) err
 	var g errgroup.Group
 	working, stop := context.WithCancel(ctx)
 	defer stop()
+	h := s.watched(o, nil)
 	g.Go(func() error { return o.run(working) })
 	g.Go(func() error {
 		defer stop()
-		nc, js, err := b.connect(working, s.Log)
+		nc, js, err := b.connect(working, s.Log, h)
 		if err != nil {
 			return err
 		}
@@ -244,7 +245,7 @@ func Record(ctx context.Context, s Service, b BusOptions, rec RecordOptions) err
 		if err != nil {
 			return err
 		}
-		o.ready.when(nc.IsConnected)
+		o.ready.when(h.check)
 		return r.run(working)
 	})
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {

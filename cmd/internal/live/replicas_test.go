@@ -23,7 +23,7 @@ import (
 	"github.com/sennit-io/sennit/cmd/internal/wire"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
-	"github.com/sennit-io/sennit/ingest/bus/embed"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/ingest/replay"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/redact"
@@ -155,23 +155,7 @@ func TestLiveIsReplay(t *testing.T) {
 	}
 	f := func(processors int) {
 		t.Run(strconv.Itoa(processors), func(t *testing.T) {
-			server, err := embed.Start(embed.Options{Dir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer server.Close()
-			nc, err := server.Connect()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nc.Close()
-			js, err := jetstream.New(nc)
-			if err == nil {
-				err = bus.Setup(t.Context(), js, bus.Limits{MaxBytes: 1 << 28, MaxAge: time.Hour})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			js := bustest.Start(t)
 			publish(t, js)
 			// Time stands still while the events come, and then passes an hour a tick.
 			begin := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)

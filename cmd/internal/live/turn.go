@@ -1,9 +1,13 @@
 package live
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -90,10 +94,14 @@ func (t *turn) work() error {
 	}
 	out, known := p.outbox.fresh(append(outboxOf(p.decided, p.told), t.dead...))
 	began := time.Now()
+	_, span := p.opts.Tracer.Start(context.Background(), "commit", trace.WithAttributes(
+		attribute.Int("sennit.events", len(t.events)), attribute.Int("sennit.results", len(out)), attribute.Int64("sennit.bus.sequence", int64(t.last.Sequence)),
+	))
 	err := p.store.Turn(disk.Turn{
 		Events: t.events, Pushes: pushes, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out, Heard: known,
 		Session: func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
 	})
+	ended(span, err)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type counts interface {
 // A tick has none. An error says that the envelope cannot be read, and never will be.
 func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 	if m.Tick {
+		u.counts.envelope("tick", 1)
 		return nil
 	}
 	before := len(b.Events)

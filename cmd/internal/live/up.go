@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -26,8 +29,16 @@ type Service struct {
 	HTTPOpen bool
 	PProf    string // address of profiles, on loopback, "" for none
 	Log      *slog.Logger
+	Tracer   trace.Tracer // of Sennit itself; nil for none
 	// Listening is called once with the addresses that were taken.
 	Listening func(Addresses)
+}
+
+func (s *Service) tracer() trace.Tracer {
+	if s.Tracer == nil {
+		return noop.Tracer{}
+	}
+	return s.Tracer
 }
 
 // open makes the folder and takes it, and the address.
@@ -86,6 +97,10 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, r
 	if err := bus.Setup(ctx, js, limits); err != nil {
 		return err
 	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error { return o.run(working) }) // it is alive while it recovers
 	source, err := openIntake(ctx, s, in, o)
 	if err != nil {
 		return err
@@ -106,15 +121,10 @@ func Up(ctx context.Context, s Service, in IntakeOptions, out PipelineOptions, r
 		readers = append(readers, r.run)
 	}
 	s.listening(o, source)
-
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	var g errgroup.Group
 	g.Go(func() error {
 		defer stop()
 		return work(working, js, source, readers...)
 	})
-	g.Go(func() error { return o.run(working) })
 	return g.Wait()
 }
 
@@ -143,9 +153,9 @@ func work(ctx context.Context, js jetstream.JetStream, source *intake, readers .
 }
 
 // Node runs the sources of a node, which send to a bus elsewhere, until ctx ends;
-// then it sends what it has. While the bus is away it keeps what comes on its disk,
-// if it has a spool; else senders are told to come again, and followed files wait
-// where they are.
+// then it sends what it has. While the bus is away, or refuses, it keeps what comes
+// on its disk, if it has a spool; else senders are told to come again, and followed
+// files wait where they are.
 func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error {
 	o, done, err := s.open()
 	if err != nil {
@@ -156,31 +166,35 @@ func Node(ctx context.Context, s Service, b BusOptions, in IntakeOptions) error 
 	if err != nil {
 		return err
 	}
-	taking, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	nc, js, err := b.dial(s.Log, func(why error) { stop(fmt.Errorf("%w: %w", errBus, why)) })
+	taking, stop := context.WithCancel(ctx)
+	defer stop()
+	h := s.watched(o, source)
+	nc, js, err := b.dial(s.Log, h)
 	if err != nil {
 		source.close()
 		return err
 	}
 	defer nc.Close()
-	o.ready.when(nc.IsConnected)
+	o.ready.when(h.check)
 	s.listening(o, source)
 	var g errgroup.Group
 	g.Go(func() error {
-		defer stop(nil)
+		defer stop()
 		return source.run(taking, js)
 	})
 	g.Go(func() error { return o.run(taking) })
-	err = g.Wait()
-	if why := context.Cause(taking); errors.Is(why, errBus) {
-		err = errors.Join(why, err)
-	}
-	return err
+	return g.Wait()
 }
 
-// errBus says that the bus does not want this client.
-var errBus = errors.New("the bus has closed the connection for good")
+// watched makes the health of a bus elsewhere known to the metrics.
+func (s *Service) watched(o *ops, source *intake) *busHealth {
+	h := &busHealth{log: s.Log}
+	if source != nil {
+		h.trouble = source.trouble
+	}
+	o.metrics.bus = h
+	return h
+}
 
 // Process runs a processor, and a file of its timelines, on a bus elsewhere until
 // ctx ends; and the sources of a cluster, whose events take the way of a node's. Of
@@ -201,10 +215,12 @@ func Process(ctx context.Context, s Service, b BusOptions, in IntakeOptions, out
 	var g errgroup.Group
 	working, stop := context.WithCancel(ctx)
 	defer stop()
+	h := s.watched(o, source)
+	o.ready.when(func() error { return cmp.Or(h.check(), errStarting) })
 	g.Go(func() error { return o.run(working) }) // it is alive while it waits for the bus
 	g.Go(func() error {
 		defer stop()
-		nc, js, err := b.connect(working, s.Log)
+		nc, js, err := b.connect(working, s.Log, h)
 		if err != nil {
 			return err
 		}

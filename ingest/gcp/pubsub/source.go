@@ -206,7 +206,7 @@ func (s *Source) decode(d delivery) {
 }
 
 // flush hands the batch on and acknowledges its messages, or refuses them if that
-// fails. A sink that is busy is asked again.
+// fails.
 func (s *Source) flush(ctx context.Context, sink ingest.Sink) (err error) {
 	if len(s.waiting) == 0 {
 		return nil
@@ -224,22 +224,11 @@ func (s *Source) flush(ctx context.Context, sink ingest.Sink) (err error) {
 		s.waiting = s.waiting[:0]
 		s.batch.Reset()
 	}()
-	handing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, cancel) })()
 	now := event.At(time.Now())
 	for i := range s.batch.Events {
 		if e := &s.batch.Events[i]; e.Observed == 0 {
 			e.Observed = now
 		}
 	}
-	for {
-		err := sink(handing, &s.batch)
-		if !errors.Is(err, ingest.ErrBusy) {
-			return err
-		}
-		if wait(handing, linger); handing.Err() != nil {
-			return handing.Err()
-		}
-	}
+	return ingest.Hand(ctx, sink, &s.batch, drain)
 }

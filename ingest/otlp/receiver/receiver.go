@@ -64,9 +64,15 @@ type Config struct {
 	PerPeer int
 }
 
-// Counts are records since the start: In = Events + Bad + UnknownType + Forged.
+// OwnScope is the instrumentation scope of what Sennit says of itself. Spans of it
+// are passed over: taking them in would make more of them.
+const OwnScope = "github.com/sennit-io/sennit"
+
+// Counts are records since the start: In = Events + Bad + UnknownType + Forged + Own.
 type Counts struct {
 	In, Events, Bad, UnknownType uint64
+	// Own are spans of OwnScope.
+	Own uint64
 	// Forged are spans and log records of another workload or node than the one
 	// that sent them.
 	Forged uint64
@@ -86,7 +92,7 @@ type Receiver struct {
 	room       room
 	sink       ingest.Sink
 
-	in, events, bad, unknown, forged, busy, failed, crowded atomic.Uint64
+	in, events, bad, unknown, forged, own, busy, failed, crowded atomic.Uint64
 }
 
 // ErrToken is returned by Listen for an address that others can reach when
@@ -189,7 +195,7 @@ func (r *Receiver) Close() {
 func (r *Receiver) Counts() Counts {
 	return Counts{
 		In: r.in.Load(), Events: r.events.Load(), Bad: r.bad.Load(), UnknownType: r.unknown.Load(),
-		Forged: r.forged.Load(), Busy: r.busy.Load(), Failed: r.failed.Load(), Crowded: r.crowded.Load(),
+		Forged: r.forged.Load(), Own: r.own.Load(), Busy: r.busy.Load(), Failed: r.failed.Load(), Crowded: r.crowded.Load(),
 	}
 }
 

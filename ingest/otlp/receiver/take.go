@@ -57,10 +57,10 @@ func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg
 		t, fault = w.dec.Decode(msg, &w.batch)
 	}
 	if len(w.batch.Events) == 0 && fault != nil {
-		r.count(t, 0, 0)
+		r.count(t, 0, 0, 0)
 		return outcome{}, &badRequest{fault}
 	}
-	forged := r.admit(&w.batch, from, now)
+	forged, own := r.admit(&w.batch, from, now)
 	if len(w.batch.Events) > 0 {
 		if err := r.sink(ctx, &w.batch); err != nil {
 			if errors.Is(err, ingest.ErrBusy) || errors.Is(err, context.DeadlineExceeded) {
@@ -71,7 +71,7 @@ func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg
 			return outcome{}, errSink
 		}
 	}
-	r.count(t, len(w.batch.Events), forged)
+	r.count(t, len(w.batch.Events), forged, own)
 	out := outcome{rejected: uint64(t.Bad + t.UnknownType + forged)}
 	switch {
 	case fault != nil:
@@ -82,17 +82,18 @@ func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg
 	return out, nil
 }
 
-func (r *Receiver) count(t ingest.Tally, events, forged int) {
+func (r *Receiver) count(t ingest.Tally, events, forged, own int) {
 	r.in.Add(uint64(t.In))
 	r.bad.Add(uint64(t.Bad))
 	r.unknown.Add(uint64(t.UnknownType))
 	r.events.Add(uint64(events))
 	r.forged.Add(uint64(forged))
+	r.own.Add(uint64(own))
 }
 
 // admit completes events with what the connection proves, and takes out those
-// that say otherwise.
-func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (forged int) {
+// that say otherwise, and those that are Sennit's own.
+func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (forged, own int) {
 	var known event.Workload
 	proven := false
 	if r.cfg.Workload != nil && from.IsValid() {
@@ -104,6 +105,10 @@ func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (f
 		var claim *event.Workload
 		switch p := e.Payload.(type) {
 		case *event.Span:
+			if p.Scope == OwnScope {
+				own++
+				continue
+			}
 			claim = &p.Workload
 			if proven {
 				p.Proof = event.ProofSocket
@@ -130,7 +135,7 @@ func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (f
 	}
 	clear(b.Events[len(kept):])
 	b.Events = kept
-	return forged
+	return forged, own
 }
 
 func fill(s *string, value string) {
