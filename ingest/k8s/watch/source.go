@@ -25,6 +25,8 @@ const (
 	podKind = "Pod"
 )
 
+var errNoUID = errors.New("read Kubernetes Pod: it has no uid")
+
 // Config says whose pods are followed, and for whom.
 type Config struct {
 	// Node is the one whose pods are followed, "" for those of all.
@@ -132,7 +134,15 @@ func (s *Source) decode(text []byte, now event.Time, there map[string]bool) {
 	tally, err := s.dec.Decode(text, &s.batch)
 	for i := range s.batch.Events {
 		p, ok := s.batch.Events[i].Payload.(*event.Pod)
-		if !ok || s.cfg.Node != "" && p.Workload.Node != s.cfg.Node {
+		switch {
+		case !ok: // a service
+			tally.UnknownType++
+			continue
+		case s.cfg.Node != "" && p.Workload.Node != s.cfg.Node:
+			continue
+		case p.Workload.PodUID == "":
+			tally.Bad++
+			err = errNoUID
 			continue
 		}
 		if there != nil {
