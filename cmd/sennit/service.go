@@ -18,7 +18,6 @@ import (
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/k8s/pods"
-	"github.com/sennit-io/sennit/ingest/k8s/watch"
 )
 
 // serviceFlags are those that the verbs of a running service share; each takes the
@@ -83,7 +82,7 @@ func (f *serviceFlags) checkKubernetes() (err error) {
 	switch {
 	case p.From == "" && len(f.trusted) > 0:
 		return usagef("--otlp-trust is of --pods: without it spans are taken from anybody")
-	case p.From != "api" && p.From != "kubelet" && p.Connection != (watch.Connection{}):
+	case p.From != "api" && p.From != "kubelet" && p.Asks():
 		return usagef("--pods-url, --pods-ca, --pods-token-file and --pods-server-name are of --pods api and --pods kubelet")
 	}
 	if p.Trusted, err = pods.ParseTrusted(f.trusted); err != nil {

@@ -19,6 +19,9 @@ type PodOptions struct {
 	Trusted pods.Trusted
 }
 
+// Asks reports whether something is said of whom to ask.
+func (o *PodOptions) Asks() bool { return o.Connection != watch.Connection{} }
+
 // openPods prepares the directory of pods. What it knows proves whose spans are,
 // and names sockets and processes; its pods are those of the node, if there is one.
 func (i *intake) openPods() (err error) {

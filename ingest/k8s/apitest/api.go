@@ -29,8 +29,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	token    string // what clients must show
-	version  int // of the last change
-	oldest   int // changes up to here are forgotten
+	version  int    // of the last change
+	oldest   int    // changes up to here are forgotten
 	pods     map[string]*corev1.Pod
 	history  []change
 	moved    chan struct{} // closed at every change
