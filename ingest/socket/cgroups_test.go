@@ -38,20 +38,25 @@ func TestKernelPod(t *testing.T) {
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	w := watch(t, func() {
+	named := event.Workload{Namespace: "shop", Pod: "agent-0", PodUID: podUID, Node: "n1", Container: "main"}
+	w := watchWith(t, func(w *watched) {
+		w.source.Decoder.Pods.Put(&event.Pod{
+			Workload:   event.Workload{Cluster: "c1", Namespace: "shop", Pod: "agent-0", PodUID: podUID, Node: "n1"},
+			Containers: []event.Container{{Name: "main", ID: containerID}},
+		})
 		if out, err := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1]).read()' "$2"`,
 			"sh", leaf, server.URL+"/in-pod").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	})
 	client, accepted := w.exchanges("/in-pod")
-	if len(client) != 1 || len(accepted) != 1 || client[0].Workload.PodUID != podUID || accepted[0].Workload.PodUID != "" {
+	if len(client) != 1 || len(accepted) != 1 || client[0].Workload != named || accepted[0].Workload.PodUID != "" {
 		t.Errorf("exchanges: %+v %+v", client, accepted)
 	}
 	seen := false
 	for i := range w.events {
 		if p, ok := w.events[i].Payload.(*event.Process); ok && len(client) == 1 && p.Process == client[0].Process && p.Container == containerID {
-			seen = p.Workload.PodUID == podUID
+			seen = p.Workload == named
 		}
 	}
 	if !seen {

@@ -65,7 +65,7 @@ func watchWith(t *testing.T, do func(*watched), tls ...string) watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Decoder.Cgroups = pods.NewCgroups(root)
+	s.Decoder.Cgroups, s.Decoder.Pods = pods.NewCgroups(root), new(pods.Directory)
 	w := watched{mu: new(sync.Mutex), source: s}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
