@@ -61,6 +61,10 @@ bench-live: ## Measure the live path: as fast as it goes, and its latency at two
 soak: ## Run the live path for SOAK (10m) at RATE (20000) events/s: everything stays flat and adds up
 	$(GO) run ./cmd/sennit bench live --rate $(or $(RATE),20000) --for $(or $(SOAK),10m) --data '$(or $(BENCHDIR),$(TMPDIR))' --check
 
+.PHONY: vmtest
+vmtest: ## Run the tests of the shim on Debian's 6.1 kernel, in a virtual machine (VMTEST_RUN=regexp)
+	@.ci/vmtest '$(or $(VMTEST_RUN),.)'
+
 .PHONY: fuzz
 fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 	@.ci/fuzz $(or $(FUZZTIME),5s)

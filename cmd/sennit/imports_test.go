@@ -38,11 +38,17 @@ var mayImport = map[string][]string{
 		"schemas", "ingest", "ingest/otlp", "golang.org/x/net/netutil", "golang.org/x/sync",
 		"google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
 	},
-	"ingest/gcp":           {"schemas", "ingest", "ingest/scan"},
-	"ingest/gcp/pubsub":    {"schemas", "ingest", "ingest/gcp", "cloud.google.com/go/pubsub/v2", "google.golang.org/api/option", "golang.org/x/sync"},
-	"ingest/k8s":           {"schemas", "ingest", "ingest/scan"},
+	"ingest/gcp":        {"schemas", "ingest", "ingest/scan"},
+	"ingest/gcp/pubsub": {"schemas", "ingest", "ingest/gcp", "cloud.google.com/go/pubsub/v2", "google.golang.org/api/option", "golang.org/x/sync"},
+	"ingest/k8s":        {"schemas", "ingest", "ingest/scan"},
+	"ingest/k8s/pods":   {"schemas", "golang.org/x/sys"},
+	"ingest/k8s/watch": {
+		"schemas", "ingest", "ingest/k8s", "k8s.io/api/core", "k8s.io/apimachinery", "k8s.io/client-go/rest", "k8s.io/client-go/tools/cache",
+		"k8s.io/klog/v2", "github.com/go-logr/logr", "golang.org/x/sync",
+	},
+	"ingest/k8s/apitest":   {"k8s.io/api/core", "k8s.io/apimachinery"},
 	"ingest/recording":     {"schemas", "ingest", "ingest/scan"},
-	"ingest/socket":        {"schemas", "ingest", "ingest/scan", "bpf", "golang.org/x/sys", "golang.org/x/net/http2/hpack"},
+	"ingest/socket":        {"schemas", "ingest", "ingest/scan", "ingest/k8s/pods", "bpf", "golang.org/x/sys", "golang.org/x/net/http2/hpack"},
 	"ingest/bus":           {"schemas", "ingest/scan", "github.com/klauspost/compress", "github.com/nats-io/nats.go", "google.golang.org/protobuf/encoding/protowire"},
 	"ingest/bus/embed":     {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go"},
 	"ingest/bus/spool":     {},
@@ -177,6 +183,9 @@ func TestImportTableForbids(t *testing.T) {
 	f("ingest/hubble", "github.com/cilium/cilium/api/v1/flow", false)
 	f("ingest/hubble/observer", "github.com/cilium/cilium/api/v1/observer", true)
 	f("ingest/gcp", "cloud.google.com/go/pubsub/v2", false)
+	f("ingest/k8s/watch", "k8s.io/client-go/rest", true)
+	f("ingest/k8s/watch", "k8s.io/client-go/kubernetes", false)
+	f("ingest/k8s/pods", "k8s.io/api/core/v1", false)
 	f("ingest/gcp/pubsub", "cloud.google.com/go/pubsub/v2", true)
 	f("ingest/replay", module+"/ingest/tetragon", true)
 	f("ingest/socket", module+"/bpf", true)

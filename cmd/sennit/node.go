@@ -35,6 +35,9 @@ the capabilities cap_bpf, cap_perfmon and cap_net_admin; what the kernel refuses
 named and left out. With --record this alone is done, into a file.`,
 		Example: `  sennit node --nats nats://nats.sennit:4222 --follow '/var/run/cilium/hubble/*.log'
 
+  # As a DaemonSet that knows the node's pods, whose spans must be their own
+  sennit node --nats nats://nats.sennit:4222 --node "$NODE_NAME" --sockets --pods api --otlp-trust monitoring/DaemonSet/otel-collector
+
   # Watch for a minute, then stitch what was seen with the spans of the agent
   sudo sennit node --record sockets.jsonl --for 1m
   sennit replay sockets.jsonl spans.jsonl`,
@@ -43,9 +46,12 @@ named and left out. With --record this alone is done, into a file.`,
 	f.follow(files)
 	connecting := f.connecting()
 	f.spooling(connecting)
-	r.groups = []flagGroup{files, f.asking(), w.watching(), f.listening(true), connecting, f.working(false), w.recording()}
+	r.groups = []flagGroup{files, f.asking(), f.kubernetes(), w.watching(), f.listening(true), connecting, f.working(false), w.recording()}
 	r.check = func() error {
 		if w.record != "" {
+			if f.intake.Pods.From != "" {
+				return usagef("--pods is not of --record: a recording has the pods' uids, and their names if sennit replay reads a list of them too")
+			}
 			return w.checkRecording()
 		}
 		if err := f.check(r.cmd, true); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/sennit-io/sennit/cmd/internal/live"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 )
 
 // serviceFlags are those that the verbs of a running service share; each takes the
@@ -29,6 +30,7 @@ type serviceFlags struct {
 	webhooks  webhookFlags
 	tables    tableSinks
 	tokenFile string
+	trusted   []string
 	rulesDir  string
 	spool     *byteSize
 	logs      *choice
@@ -59,6 +61,34 @@ func (f *serviceFlags) asking() flagGroup {
 	g.set.StringVar(&h.Name, "hubble-server-name", "", "`NAME` in Hubble's certificate, as instance.hubble-relay.cilium.io")
 	g.set.StringVar(&f.intake.Tetragon.Address, "tetragon", "", "follow the events of Tetragon at `ADDRESS`: unix:///var/run/tetragon/tetragon.sock, or host:port")
 	return g
+}
+
+// kubernetes is where pods are known from.
+func (f *serviceFlags) kubernetes() flagGroup {
+	g := newFlagGroup("Kubernetes")
+	p := &f.intake.Pods
+	g.set.StringVar(&p.From, "pods", "", "know the pods of --node, or without it of the cluster, from `SOURCE`: api (the API server), kubelet, or a file that kubectl get pods -A -o json wrote. Then a span must come from the pod that it names")
+	g.set.StringVar(&p.Connection.URL, "pods-url", "", "where it is: `URL` of the API server (default: that of the pod this runs in) or of the kubelet (default https://127.0.0.1:10250)")
+	g.set.StringVar(&p.Connection.CA, "pods-ca", "", "trust the certificates in `FILE` (default: those of the pod's service account)")
+	g.set.StringVar(&p.Connection.TokenFile, "pods-token-file", "", "show the token in `FILE` (default: that of the pod's service account)")
+	g.set.StringVar(&p.Connection.ServerName, "pods-server-name", "", "`NAME` in its certificate, if it is not that of the URL")
+	g.set.StringSliceVar(&f.trusted, "otlp-trust", nil, "take from `SENDER,...` spans of any pod, as a collector relays them: an address, a network (10.8.0.0/16), or what owns the sender's pod (monitoring/DaemonSet/otel-collector)")
+	return g
+}
+
+// checkKubernetes refuses what cannot be.
+func (f *serviceFlags) checkKubernetes() (err error) {
+	p := &f.intake.Pods
+	switch {
+	case p.From == "" && len(f.trusted) > 0:
+		return usagef("--otlp-trust is of --pods: without it spans are taken from anybody")
+	case p.From != "api" && p.From != "kubelet" && p.Asks():
+		return usagef("--pods-url, --pods-ca, --pods-token-file and --pods-server-name are of --pods api and --pods kubelet")
+	}
+	if p.Trusted, err = pods.ParseTrusted(f.trusted); err != nil {
+		return usagef("--otlp-trust: %v", err)
+	}
+	return nil
 }
 
 // cloud are the logs of Google Cloud, which are of no node.
@@ -169,6 +199,9 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		if f.intake.OTLP.Token = strings.TrimSpace(string(b)); f.intake.OTLP.Token == "" {
 			return usagef("%s is empty, it must hold the token that senders show", f.tokenFile)
 		}
+	}
+	if err := f.checkKubernetes(); err != nil {
+		return err
 	}
 	if err := f.service.Check(); err != nil {
 		return &usageError{err}

@@ -64,7 +64,7 @@ and end it.`,
 	recording := newFlagGroup("Recording")
 	recording.set.StringVar(&rec.options.Dir, "record", "", "write the events to files in the folder `DIR` too, which sennit replay reads")
 	rec.add(recording, "record-")
-	r.groups = []flagGroup{files, f.asking(), f.cloud(), w.watching(), f.listening(true), f.working(true), f.webhooks.group(), recording}
+	r.groups = []flagGroup{files, f.asking(), f.kubernetes(), f.cloud(), w.watching(), f.listening(true), f.working(true), f.webhooks.group(), recording}
 	r.check = func() error {
 		if err := f.check(r.cmd, true); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/cmd/internal/live"
 	"github.com/sennit-io/sennit/cmd/internal/render"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/redact"
@@ -54,7 +55,7 @@ func (f *watchFlags) decoder(policy redact.Policy) (*socket.Decoder, error) {
 		return nil, err
 	}
 	if root, err := bpf.CgroupRoot(); err == nil { // else Open says so
-		d.Cgroups = socket.NewCgroups(root)
+		d.Cgroups = pods.NewCgroups(root)
 	}
 	if d.Node == "" {
 		if d.Node, err = os.Hostname(); err != nil {

@@ -3,6 +3,7 @@ package bind
 import (
 	"cmp"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type Directory struct {
 	byIP     map[netip.Addr][]*podSpan
 	byUID    map[string]*podSpan
 	byName   map[podName][]*podSpan
+	ended    fifo[*podSpan] // pods that have, and whose addresses and names may be asked for
 	accepted map[netip.AddrPort][]acceptance
 	closed   fifo[netip.AddrPort] // peers whose connection has ended
 	beats    map[beat]event.Time
@@ -106,6 +108,9 @@ func (d *Directory) addPod(e *event.Event, p *event.Pod) {
 	}
 	if uid := p.Workload.PodUID; uid != "" {
 		if old := d.byUID[uid]; old != nil { // a newer version of the same pod
+			if reflect.DeepEqual(old.pod, p) {
+				return // sources tell again what they know
+			}
 			old.to = min(old.to, max(span.from, e.Time))
 			if old.from < span.from || p.ValidFrom == old.pod.ValidFrom {
 				old.to, span.from = min(old.to, span.to), min(old.from, span.from)
@@ -115,11 +120,39 @@ func (d *Directory) addPod(e *event.Event, p *event.Pod) {
 	}
 	name := podName{p.Workload.Namespace, p.Workload.Pod}
 	d.byName[name] = append(d.byName[name], span)
-	if p.HostNetwork {
-		return // shares the node's address with others
+	if !p.HostNetwork { // else it shares the node's address with others
+		for _, ip := range p.IPs {
+			d.byIP[ip] = append(d.byIP[ip], span)
+		}
 	}
-	for _, ip := range p.IPs {
-		d.byIP[ip] = append(d.byIP[ip], span)
+	d.forgetPods(e, span)
+}
+
+// forgetPods drops pods whose end is known once nothing can ask for them any more.
+func (d *Directory) forgetPods(e *event.Event, span *podSpan) {
+	if span.to != event.Never {
+		d.ended.push(max(e.Time, d.last).Add(d.cfg.Longest+d.cfg.Retention), span)
+	}
+	d.last = max(d.last, e.Time)
+	for at := d.last; d.ended.due(&at); at = d.last {
+		span := d.ended.pop()
+		if span.to > at { // it was said to end later
+			d.ended.push(at.Add(d.cfg.Longest+d.cfg.Retention), span)
+			continue
+		}
+		p, same := span.pod, func(o *podSpan) bool { return o == span || o.pod.Workload.PodUID == span.pod.Workload.PodUID && o.to <= span.to }
+		if d.byUID[p.Workload.PodUID] == span {
+			delete(d.byUID, p.Workload.PodUID)
+		}
+		name := podName{p.Workload.Namespace, p.Workload.Pod}
+		if d.byName[name] = slices.DeleteFunc(d.byName[name], same); len(d.byName[name]) == 0 {
+			delete(d.byName, name)
+		}
+		for _, ip := range p.IPs {
+			if d.byIP[ip] = slices.DeleteFunc(d.byIP[ip], same); len(d.byIP[ip]) == 0 {
+				delete(d.byIP, ip)
+			}
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/sennit-io/sennit/bpf"
@@ -18,30 +17,6 @@ const (
 	podUID      = "1ae86db6-9561-44b4-b6a5-f4e6f7d621d9"
 	containerID = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 )
-
-func TestParseCgroup(t *testing.T) {
-	f := func(path, uid, id string) {
-		t.Helper()
-		if got := parseCgroup(path); got != (container{uid, id}) {
-			t.Errorf("%s: got %+v", path, got)
-		}
-	}
-	slice := strings.ReplaceAll(podUID, "-", "_")
-	f("/kubepods/burstable/pod"+podUID+"/"+containerID, podUID, containerID)
-	f("/kubepods/pod"+podUID, podUID, "")
-	f("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod"+slice+".slice/cri-containerd-"+containerID+".scope", podUID, containerID)
-	f("/kubepods.slice/kubepods-pod"+slice+".slice/crio-"+containerID+".scope/init.scope", podUID, containerID)
-	f("/kubelet.slice/kubelet-kubepods.slice/kubepods-pod"+slice+".slice", podUID, "")
-	f("/kubepods/podb2f3c4d5e6f708192a3b4c5d6e7f8091/x", "b2f3c4d5e6f708192a3b4c5d6e7f8091", "") // static
-	f("/system.slice/docker-"+containerID+".scope", "", containerID)
-	f("/system.slice/ssh.service", "", "")
-	f("/user.slice/pod"+podUID, "", "") // anybody may call a cgroup so
-	f("/user.slice/kubepods/pod"+podUID, "", "")
-	f("/system.slice/docker-"+containerID+".scope/kubepods.slice/kubepods-pod"+slice+".slice", "", containerID)
-	f("/kubepods/poda2f3c4d5e6f708192a3b4c5d6e7f8091/"+containerID+"/kubepods.slice/kubepods-pod"+slice+".slice/pod"+podUID, "a2f3c4d5e6f708192a3b4c5d6e7f8091", containerID)
-	f("/kubepods/podx"+podUID+"/y", "", "")
-	f("", "", "")
-}
 
 // A process in a pod's cgroup is known as the pod's, and so are its connections.
 func TestKernelPod(t *testing.T) {
@@ -63,20 +38,25 @@ func TestKernelPod(t *testing.T) {
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	w := watch(t, func() {
+	named := event.Workload{Namespace: "shop", Pod: "agent-0", PodUID: podUID, Node: "n1", Container: "main"}
+	w := watchWith(t, func(w *watched) {
+		w.source.Decoder.Pods.Put(&event.Pod{
+			Workload:   event.Workload{Cluster: "c1", Namespace: "shop", Pod: "agent-0", PodUID: podUID, Node: "n1"},
+			Containers: []event.Container{{Name: "main", ID: containerID}},
+		})
 		if out, err := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1]).read()' "$2"`,
 			"sh", leaf, server.URL+"/in-pod").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	})
 	client, accepted := w.exchanges("/in-pod")
-	if len(client) != 1 || len(accepted) != 1 || client[0].Workload.PodUID != podUID || accepted[0].Workload.PodUID != "" {
+	if len(client) != 1 || len(accepted) != 1 || client[0].Workload != named || accepted[0].Workload.PodUID != "" {
 		t.Errorf("exchanges: %+v %+v", client, accepted)
 	}
 	seen := false
 	for i := range w.events {
 		if p, ok := w.events[i].Payload.(*event.Process); ok && len(client) == 1 && p.Process == client[0].Process && p.Container == containerID {
-			seen = p.Workload.PodUID == podUID
+			seen = p.Workload == named
 		}
 	}
 	if !seen {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -12,7 +13,7 @@ type conn struct {
 	tuple   event.Tuple
 	role    event.Role
 	process event.ProcessRef
-	podUID  string
+	of      pods.Container
 	// opaque connections carry no HTTP/1 that could be read: TLS, an upgrade, a
 	// tunnel. On pipelined ones responses cannot be told to their requests.
 	opaque, upgraded, pipelined bool

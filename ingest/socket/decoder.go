@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/ingest/scan"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/redact"
@@ -25,7 +26,9 @@ type Decoder struct {
 	Own []netip.AddrPort
 	// Cgroups tells which pod and container a socket or process is of; nil for
 	// nobody's.
-	Cgroups *Cgroups
+	Cgroups *pods.Cgroups
+	// Pods tells the names of pods and containers; nil for uids alone.
+	Pods *pods.Directory
 	// Offset is wall clock minus boot clock.
 	Offset time.Duration
 	// Forgotten counts connections that were dropped for want of room,
@@ -94,8 +97,14 @@ func (d *Decoder) wall(boot uint64) event.Time {
 	return event.Time(boot).Add(d.Offset)
 }
 
-func (d *Decoder) workload(podUID string) event.Workload {
-	return event.Workload{Cluster: d.Cluster, Node: d.Node, PodUID: podUID}
+// workload is that of a container as far as it is known now.
+func (d *Decoder) workload(of pods.Container) event.Workload {
+	w, known := d.Pods.Of(of)
+	if !known {
+		w.PodUID = of.PodUID
+	}
+	w.Cluster, w.Node = d.Cluster, d.Node
+	return w
 }
 
 // conn returns what is known of a connection, from now on if it is new.
@@ -132,8 +141,8 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		c.tuple = t
 	}
 	c.process = event.ProcessRef{PID: r.Owner.Pid, StartNS: r.Owner.Start}
-	if c.podUID == "" {
-		c.podUID = d.Cgroups.of(event.CgroupID(r.Cgroup)).podUID
+	if c.of == (pods.Container{}) {
+		c.of, _ = d.Cgroups.Of(event.CgroupID(r.Cgroup))
 	}
 	if r.Role != bpf.RoleUnknown {
 		c.role = event.Role(r.Role)
@@ -159,7 +168,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	p := b.NewSocket()
 	*p = event.Socket{
 		Cookie: event.SocketCookie(r.Cookie), Addr: event.SockAddr(r.Address), Netns: r.Netns, Cgroup: event.CgroupID(r.Cgroup),
-		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(c.podUID), Opened: d.wall(r.Opened),
+		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(c.of), Opened: d.wall(r.Opened),
 	}
 	if k == bpf.KindClose {
 		p.BytesOut, p.BytesIn, p.Retrans, p.SRTTUS = r.BytesOut, r.BytesIn, r.Retransmits, r.SrttUs

@@ -175,7 +175,7 @@ func (d *Decoder) fill(e *event.Exchange, cookie uint64, c *conn) {
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, Ordinal: c.ordinal, Protocol: "http/1.1",
 		Start: d.wall(x.start), HTTP: x.http, Trace: x.trace, RequestID: x.requestID,
-		Process: c.process, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.podUID),
+		Process: c.process, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.of),
 	}
 	if x.old {
 		e.Protocol = "http/1.0"

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -64,7 +65,7 @@ func watchWith(t *testing.T, do func(*watched), tls ...string) watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Decoder.Cgroups = NewCgroups(root)
+	s.Decoder.Cgroups, s.Decoder.Pods = pods.NewCgroups(root), new(pods.Directory)
 	w := watched{mu: new(sync.Mutex), source: s}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)

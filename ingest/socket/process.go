@@ -16,9 +16,9 @@ func (d *Decoder) process(r *bpf.Record, b *event.Batch) {
 	p.Process = event.ProcessRef{PID: q.Self.Pid, StartNS: q.Self.Start}
 	p.Parent = event.ProcessRef{PID: q.Parent.Pid, StartNS: q.Parent.Start}
 	p.TID, p.ParentTID, p.UID = q.Self.Tid, q.Parent.Tid, q.Uid
-	of := d.Cgroups.of(event.CgroupID(q.Cgroup))
+	of, _ := d.Cgroups.Of(event.CgroupID(q.Cgroup))
 	p.Cgroup, p.Started = event.CgroupID(q.Cgroup), d.wall(q.Self.Start)
-	p.Workload, p.Container = d.workload(of.podUID), of.id
+	p.Workload, p.Container = d.workload(of), of.ID
 	kind := event.KindProcessExec
 	switch r.Kind {
 	case bpf.KindExec:

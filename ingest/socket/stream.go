@@ -152,7 +152,7 @@ func (d *Decoder) finishStream(cookie uint64, c *conn, s *stream, b *event.Batch
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, StreamID: s.id, Protocol: "h2",
 		Start: d.wall(s.start), HTTP: s.http, Trace: s.trace, RequestID: s.requestID,
-		Process: c.process, Goroutine: s.goroutine, ParentGo: s.parent, Workload: d.workload(c.podUID),
+		Process: c.process, Goroutine: s.goroutine, ParentGo: s.parent, Workload: d.workload(c.of),
 	}
 	if !s.answered {
 		d.add(b, event.KindHTTPHead, s.start, cookie, uint64(s.id)).Payload = e

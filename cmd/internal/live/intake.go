@@ -13,6 +13,8 @@ import (
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/gcp/pubsub"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
+	"github.com/sennit-io/sennit/ingest/k8s/watch"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
 	"github.com/sennit-io/sennit/ingest/rpc"
 	"github.com/sennit-io/sennit/ingest/socket"
@@ -28,6 +30,8 @@ type IntakeOptions struct {
 	Follow       []string // patterns of files to follow
 	// Hubble and Tetragon are the agents to ask.
 	Hubble, Tetragon AgentOptions
+	// Pods says where pods are known from.
+	Pods PodOptions
 	// Subscription is that of Pub/Sub with log entries, "" for none.
 	Subscription string
 	// Sockets watches this machine through eBPF; nil for not.
@@ -40,17 +44,19 @@ type IntakeOptions struct {
 
 // intake is the sources of a node, or those of a cluster that a processor asks.
 type intake struct {
-	options  IntakeOptions
-	service  Service
-	metrics  *Metrics
-	receiver *receiver.Receiver // nil for none
-	follower *tail.Follower     // nil for none
-	agents   []*rpc.Source
-	cloud    *pubsub.Source // nil for none
-	shim     *bpf.Shim      // nil for none, as sockets
-	sockets  *socket.Source
-	spooling *spooling // nil for none
-	sending  atomic.Pointer[fleet]
+	options   IntakeOptions
+	service   Service
+	metrics   *Metrics
+	receiver  *receiver.Receiver // nil for none
+	follower  *tail.Follower     // nil for none
+	agents    []*rpc.Source
+	pods      *watch.Source // nil for none, as directory
+	directory *pods.Directory
+	cloud     *pubsub.Source // nil for none
+	shim      *bpf.Shim      // nil for none, as sockets
+	sockets   *socket.Source
+	spooling  *spooling // nil for none
+	sending   atomic.Pointer[fleet]
 }
 
 func openIntake(ctx context.Context, s Service, in IntakeOptions, o *ops) (_ *intake, err error) {
@@ -60,7 +66,11 @@ func openIntake(ctx context.Context, s Service, in IntakeOptions, o *ops) (_ *in
 			i.close()
 		}
 	}()
+	if err := i.openPods(); err != nil {
+		return nil, err
+	}
 	if in.OTLP.GRPC != "" || in.OTLP.HTTP != "" {
+		in.OTLP.Prove = i.proving()
 		if in.OTLP.TLS, err = in.Certificates.config(); err != nil {
 			return nil, err
 		}
@@ -181,6 +191,10 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	if i.spooling != nil {
 		g.Go(func() error { return i.spooling.run(taking, js, send) })
 	}
+	if i.pods != nil {
+		sink := counted(event.SourceK8s, send, i.metrics)
+		g.Go(func() error { return i.pods.Run(taking, sink) })
+	}
 	for _, a := range i.agents {
 		g.Go(func() error { return a.Run(taking, send) })
 	}
@@ -190,7 +204,7 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	}
 	if i.sockets != nil {
 		defer i.shim.Close()
-		sink := counted(send, i.metrics)
+		sink := counted(event.SourceSocket, send, i.metrics)
 		g.Go(func() error { return i.sockets.Run(taking, sink) })
 	}
 	err := g.Wait()

@@ -31,13 +31,14 @@ type Metrics struct {
 	drops     map[string]uint64
 	records   [event.Sources]ingest.Tally
 	lost      [event.Sources]uint64
-	otlp      func() receiver.Counts // nil for no receiver
-	followed  func() tail.Counts     // nil for no followed files
-	bus       *busHealth             // nil for the bus of this process
-	up        map[event.Source]bool  // streams that are followed
-	spool     *bus.Spool             // nil for none
-	gaveUp    [event.Sources]uint64  // events that the spool had no room for
-	alerts    map[[2]string]uint64   // by rule and severity
+	otlp      func() receiver.Counts             // nil for no receiver
+	followed  func() tail.Counts                 // nil for no followed files
+	pods      func() (known int, refused uint64) // nil for no directory
+	bus       *busHealth                         // nil for the bus of this process
+	up        map[event.Source]bool              // streams that are followed
+	spool     *bus.Spool                         // nil for none
+	gaveUp    [event.Sources]uint64              // events that the spool had no room for
+	alerts    map[[2]string]uint64               // by rule and severity
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
 	untaken   map[string]uint64 // messages that a sink has not taken, by its name
@@ -154,6 +155,8 @@ var (
 	descSentAway  = prometheus.NewDesc("sennit_otlp_sent_away_total", "Requests whose records are not among those in, to come again (busy: no room, failed: the events could not be handed on), and connections of peers that have too many (crowded).", []string{"why"}, nil)
 	descFollowed  = prometheus.NewDesc("sennit_followed_problems_total", "Lines of followed files that were passed over since they are longer than 16 MiB (long_line), and attempts to read that failed (read_error).", []string{"what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
+	descPods      = prometheus.NewDesc("sennit_pods", "Pods that are known, those that ended a minute ago included.", nil, nil)
+	descNoRoom    = prometheus.NewDesc("sennit_pods_refused_total", "Pods that the directory had no room for.", nil, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
@@ -177,7 +180,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
@@ -235,6 +238,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		count(descSentAway, c.Busy, "busy")
 		count(descSentAway, c.Failed, "failed")
 		count(descSentAway, c.Crowded, "crowded")
+	}
+	if m.pods != nil {
+		known, refused := m.pods()
+		put(descPods, prometheus.GaugeValue, float64(known))
+		count(descNoRoom, refused)
 	}
 	if m.followed != nil {
 		c := m.followed()

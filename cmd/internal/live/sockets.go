@@ -23,6 +23,7 @@ func (i *intake) openSockets(d *socket.Decoder, tls []string) error {
 	}
 	i.shim, i.sockets = shim, socket.NewSource(shim)
 	i.sockets.Decoder = *d
+	i.sockets.Decoder.Pods = i.directory
 	// What is reported to this process is no request of anybody's.
 	for _, a := range []net.Addr{i.receiver.GRPCAddr(), i.receiver.HTTPAddr()} {
 		if tcp, ok := a.(*net.TCPAddr); ok && tcp != nil {
@@ -33,13 +34,13 @@ func (i *intake) openSockets(d *socket.Decoder, tls []string) error {
 	return nil
 }
 
-// counted hands events of sockets on and counts them.
-func counted(sink ingest.Sink, m *Metrics) ingest.Sink {
+// counted hands a source's events on and counts them.
+func counted(source event.Source, sink ingest.Sink, m *Metrics) ingest.Sink {
 	return func(ctx context.Context, b *event.Batch) error {
 		if err := sink(ctx, b); err != nil {
 			return err
 		}
-		m.lines(event.SourceSocket, ingest.Tally{In: len(b.Events)})
+		m.lines(source, ingest.Tally{In: len(b.Events)})
 		return nil
 	}
 }

@@ -12,6 +12,6 @@
 // same is said when the requests under way hold as many bytes as they may.
 //
 // A span is a claim. Whose claim it is, the connection it arrived on proves:
-// Config.Workload names the workload behind the peer's address, and a span or
-// log record that says it comes from another one is refused and counted.
+// Config.Prove tells what the connection proves, and a span or log record that says
+// it comes from another workload is refused and counted.
 package receiver

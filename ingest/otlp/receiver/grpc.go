@@ -56,7 +56,7 @@ func (r *Receiver) call(kind body) http.HandlerFunc {
 			answerCall(w, nil, statusOf(r.refused(err)))
 			return
 		}
-		out, err := r.take(req.Context(), peerOf(req), kind, msg)
+		out, err := r.take(req.Context(), endsOf(req), kind, msg)
 		if err != nil {
 			answerCall(w, nil, statusOf(err))
 			return

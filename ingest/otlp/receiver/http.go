@@ -54,7 +54,7 @@ func (r *Receiver) export(kind body) http.HandlerFunc {
 		if form == typeJSON {
 			as = jsonAny
 		}
-		out, err := r.take(req.Context(), peerOf(req), as, msg)
+		out, err := r.take(req.Context(), endsOf(req), as, msg)
 		if err != nil {
 			answerError(w, form, err)
 			return

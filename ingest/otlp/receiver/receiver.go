@@ -46,10 +46,10 @@ type Config struct {
 	// name none. With a Node, events that name another one are refused as
 	// forged; a receiver for senders of many nodes has none.
 	Cluster, Node string
-	// Workload names the workload behind the far end of a connection; false if
-	// nobody knows. Nil: nobody does, and every span is a mere claim. It is
-	// called from several goroutines at once.
-	Workload func(netip.AddrPort) (event.Workload, bool)
+	// Prove tells what a connection from peer to local proves, once for every
+	// request, from several goroutines at once. Nil: nothing, and every span is a
+	// mere claim.
+	Prove func(peer, local netip.AddrPort) Proof
 	// TLS is spoken if it is set; it needs a certificate. Its ClientCAs and
 	// ClientAuth say which senders are talked to at all.
 	TLS *tls.Config
@@ -62,6 +62,13 @@ type Config struct {
 	// PerPeer is how many connections each listener takes of one address, 256 by
 	// default (of 1024 in all).
 	PerPeer int
+}
+
+// Proof judges the claims that come over a connection. Admit completes a claim with
+// what is known and reports whether it stands, and whether the connection proves
+// it: then the claim has become what is proven.
+type Proof interface {
+	Admit(claim *event.Workload) (stands, proven bool)
 }
 
 // OwnScope is the instrumentation scope of what Sennit says of itself. Spans of it
@@ -261,11 +268,18 @@ func (r *Receiver) server(handler http.Handler, http1 bool) *http.Server {
 	return s
 }
 
-// peerOf is the far end of a connection, an IPv4 address written as one however
-// the socket names it.
-func peerOf(req *http.Request) netip.AddrPort {
+// ends are those of a connection, an IPv4 address written as one however the socket
+// names it.
+type ends struct{ peer, local netip.AddrPort }
+
+func endsOf(req *http.Request) ends {
 	a, _ := netip.ParseAddrPort(req.RemoteAddr)
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	e := ends{peer: netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}
+	if tcp, ok := req.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		a = tcp.AddrPort()
+		e.local = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return e
 }
 
 func (r *Receiver) authorized(header string) bool {

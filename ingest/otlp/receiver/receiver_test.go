@@ -38,6 +38,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -130,16 +131,24 @@ func emit(t *testing.T, x *otlptrace.Exporter, service string, n int) (ids []tra
 	return ids
 }
 
-func proven(netip.AddrPort) (event.Workload, bool) {
-	return event.Workload{Cluster: "c1", Namespace: "shop", Pod: "agent-0", PodUID: "u-1", Node: "n1"}, true
+// proven knows the pod that all connections of the tests are of.
+func proven(peer, local netip.AddrPort) Proof {
+	var d pods.Directory
+	d.Put(&event.Pod{
+		Workload: event.Workload{Cluster: "c1", Namespace: "shop", Pod: "agent-0", PodUID: "u-1", Node: "n1"},
+		IPs:      []netip.Addr{netip.MustParseAddr("127.0.0.1")},
+	})
+	p := pods.NewProver(&d, nil).Prove(peer, local)
+	return &p
 }
 
 func TestExporters(t *testing.T) {
 	var got store
 	var peers sync.Map
-	r, _ := start(t, Config{Cluster: "c1", Node: "n1", Workload: func(a netip.AddrPort) (event.Workload, bool) {
-		peers.Store(a, true)
-		return proven(a)
+	r, _ := start(t, Config{Cluster: "c1", Node: "n1", Prove: func(peer, local netip.AddrPort) Proof {
+		peers.Store(peer, true)
+		peers.Store(local, true)
+		return proven(peer, local)
 	}}, got.take)
 	const each = 300
 	var wg sync.WaitGroup
@@ -258,7 +267,7 @@ func TestPartialSuccess(t *testing.T) {
 
 func TestForged(t *testing.T) {
 	var got store
-	r, _ := start(t, Config{Workload: proven}, got.take)
+	r, _ := start(t, Config{Prove: proven}, got.take)
 	c := dial(t, r)
 	resp, err := c.Export(t.Context(), request("agent-1", span(1), span(2)))
 	if err != nil || resp.GetPartialSuccess().GetRejectedSpans() != 2 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/sennit-io/sennit/ingest"
@@ -30,7 +29,7 @@ const (
 
 // take decodes a request and hands its events on. Its errors are *badRequest,
 // ingest.ErrBusy and errSink.
-func (r *Receiver) take(ctx context.Context, from netip.AddrPort, kind body, msg []byte) (outcome, error) {
+func (r *Receiver) take(ctx context.Context, from ends, kind body, msg []byte) (outcome, error) {
 	now := event.Time(time.Now().UnixNano())
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Wait)
 	defer cancel()
@@ -93,16 +92,16 @@ func (r *Receiver) count(t ingest.Tally, events, forged, own int) {
 
 // admit completes events with what the connection proves, and takes out those
 // that say otherwise, and those that are Sennit's own.
-func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (forged, own int) {
-	var known event.Workload
-	proven := false
-	if r.cfg.Workload != nil && from.IsValid() {
-		known, proven = r.cfg.Workload(from)
+func (r *Receiver) admit(b *event.Batch, from ends, now event.Time) (forged, own int) {
+	var proof Proof
+	if r.cfg.Prove != nil && from.peer.IsValid() {
+		proof = r.cfg.Prove(from.peer, from.local)
 	}
 	kept := b.Events[:0]
 	for i := range b.Events {
 		e := b.Events[i]
 		var claim *event.Workload
+		span, _ := e.Payload.(*event.Span)
 		switch p := e.Payload.(type) {
 		case *event.Span:
 			if p.Scope == OwnScope {
@@ -110,22 +109,19 @@ func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (f
 				continue
 			}
 			claim = &p.Workload
-			if proven {
-				p.Proof = event.ProofSocket
-			}
 		case *event.SpanLog:
 			claim = &p.Workload
 		}
-		if claim == nil || r.cfg.Node != "" && claim.Node != "" && claim.Node != r.cfg.Node || proven && !agree(claim, &known) {
+		stands := claim != nil && r.here(claim)
+		if stands && proof != nil {
+			var proven bool
+			if stands, proven = proof.Admit(claim); proven && span != nil {
+				span.Proof = event.ProofSocket
+			}
+		}
+		if !stands || !r.here(claim) {
 			forged++
 			continue
-		}
-		if proven {
-			container := claim.Container // within its pod, a program may say which
-			*claim = known
-			if claim.Container == "" {
-				claim.Container = container
-			}
 		}
 		fill(&claim.Cluster, r.cfg.Cluster)
 		fill(&claim.Node, r.cfg.Node)
@@ -138,15 +134,13 @@ func (r *Receiver) admit(b *event.Batch, from netip.AddrPort, now event.Time) (f
 	return forged, own
 }
 
+// here reports whether a claim is not of another node than the receiver's.
+func (r *Receiver) here(claim *event.Workload) bool {
+	return r.cfg.Node == "" || claim.Node == "" || claim.Node == r.cfg.Node
+}
+
 func fill(s *string, value string) {
 	if *s == "" {
 		*s = value
 	}
-}
-
-// agree reports whether a claim names nothing but what is known.
-func agree(claim, known *event.Workload) bool {
-	same := func(claim, known string) bool { return claim == "" || known == "" || claim == known }
-	return same(claim.Cluster, known.Cluster) && same(claim.Namespace, known.Namespace) && same(claim.Pod, known.Pod) &&
-		same(claim.PodUID, known.PodUID) && same(claim.Node, known.Node)
 }
