@@ -14,11 +14,12 @@ import (
 	"github.com/sennit-io/sennit/sinks"
 	"github.com/sennit-io/sennit/sinks/bigquery"
 	"github.com/sennit-io/sennit/sinks/fanout"
+	"github.com/sennit-io/sennit/sinks/otlp"
 	"github.com/sennit-io/sennit/sinks/parquet"
 )
 
 // sinkForms says how a sink is named on the command line.
-const sinkForms = "parquet:DIR or bigquery:PROJECT.DATASET[?key=FILE]"
+const sinkForms = "parquet:DIR, bigquery:PROJECT.DATASET[?key=FILE], or otlp:URL of who takes traces (grpc://HOST:PORT, grpcs://, http://, https://; behind # ca=FILE, cert=FILE, key=FILE, headers=FILE, with & between)"
 
 // openSinks opens what was named, all or none.
 func openSinks(ctx context.Context, specs []string) (list []wire.NamedSink, err error) {
@@ -47,8 +48,11 @@ func openSink(ctx context.Context, spec string, recorded bool) (sinks.Sink, erro
 		return nil, err
 	}
 	kind, where, _ := strings.Cut(spec, ":")
-	if kind == "parquet" {
+	switch kind {
+	case "parquet":
 		return parquet.Open(parquet.Options{Dir: where})
+	case "otlp":
+		return openOTLP(where)
 	}
 	o, err := bigQueryOptions(where)
 	if err != nil {
@@ -68,6 +72,12 @@ func checkSink(spec string) error {
 	case kind == "bigquery":
 		_, err := bigQueryOptions(where)
 		return err
+	case kind == "otlp":
+		s, err := openOTLP(where)
+		if err != nil {
+			return &usageError{err}
+		}
+		return s.Close()
 	}
 	return usagef("want %s", sinkForms)
 }
@@ -111,10 +121,14 @@ func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error)
 		}
 		kind, _, _ := strings.Cut(spec, ":")
 		sum := sha256.Sum256([]byte(spec))
-		list = append(list, fanout.Config{
+		c := fanout.Config{
 			Name: kind + "-" + hex.EncodeToString(sum[:4]), Takes: []sinks.Kind{sinks.Timeline, sinks.Alert}, Sink: s,
 			BatchCount: tableBatch, BatchWait: tableWait,
-		})
+		}
+		if kind == "otlp" { // whose spans name the alerts
+			c.Takes = []sinks.Kind{sinks.Timeline}
+		}
+		list = append(list, c)
 	}
 	return list, nil
 }
@@ -140,4 +154,31 @@ func bigQueryOptions(where string) (o bigquery.Options, err error) {
 		}
 	}
 	return o, nil
+}
+
+// openOTLP reads URL#ca=FILE&cert=FILE&key=FILE&headers=FILE.
+func openOTLP(where string) (*otlp.Sink, error) {
+	var o otlp.Options
+	var options string
+	o.URL, options, _ = strings.Cut(where, "#")
+	values, err := url.ParseQuery(options)
+	if err != nil {
+		return nil, fmt.Errorf("what follows # is not NAME=VALUE&…: %w", err)
+	}
+	for name := range values {
+		switch name {
+		case "ca", "cert", "key", "headers":
+		default:
+			return nil, fmt.Errorf("unknown option %q: there are ca, cert, key and headers", name)
+		}
+	}
+	if file := values.Get("headers"); file != "" {
+		if o.Header, err = readHeaders(file); err != nil {
+			return nil, err
+		}
+	}
+	if o.TLS, err = clientTLS(values.Get("ca"), values.Get("cert"), values.Get("key")); err != nil {
+		return nil, err
+	}
+	return otlp.New(o)
 }
