@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,10 @@ import (
 // sinkForms says how a sink is named on the command line.
 const sinkForms = "parquet:DIR, bigquery:PROJECT.DATASET[?key=FILE], or otlp:URL of who takes traces (grpc://HOST:PORT, grpcs://, http://, https://; behind # ca=FILE, cert=FILE, key=FILE, headers=FILE, with & between)"
 
+const sinkEvents = "write every event as well, to the table events of sinks that are tables: evidence that is in no request, or came too late, is there"
+
 // openSinks opens what was named, all or none.
-func openSinks(ctx context.Context, specs []string) (list []wire.NamedSink, err error) {
+func openSinks(ctx context.Context, specs []string, events bool) (list []wire.NamedSink, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range list {
@@ -32,18 +35,21 @@ func openSinks(ctx context.Context, specs []string) (list []wire.NamedSink, err 
 		}
 	}()
 	for _, spec := range specs {
-		s, err := openSink(ctx, spec, true)
+		s, err := openSink(ctx, spec, true, events)
 		if err != nil {
 			return list, fmt.Errorf("sink %s: %w", spec, err)
 		}
-		list = append(list, wire.NamedSink{Name: spec, Sink: s})
+		list = append(list, wire.NamedSink{Name: spec, Sink: s, Events: events && isTables(spec)})
 	}
 	return list, nil
 }
 
+// isTables tells the sinks that are tables.
+func isTables(spec string) bool { return !strings.HasPrefix(spec, "otlp:") }
+
 // openSink opens a sink. What is recorded is complete when it ends, a service goes
 // on.
-func openSink(ctx context.Context, spec string, recorded bool) (sinks.Sink, error) {
+func openSink(ctx context.Context, spec string, recorded, events bool) (sinks.Sink, error) {
 	if err := checkSink(spec); err != nil {
 		return nil, err
 	}
@@ -58,7 +64,7 @@ func openSink(ctx context.Context, spec string, recorded bool) (sinks.Sink, erro
 	if err != nil {
 		return nil, err
 	}
-	o.Backfill = recorded
+	o.Backfill, o.Events = recorded, events
 	return bigquery.Open(ctx, o)
 }
 
@@ -83,13 +89,20 @@ func checkSink(spec string) error {
 }
 
 // tableSinks are the sinks of a running service that take timelines.
-type tableSinks struct{ specs []string }
+type tableSinks struct {
+	specs  []string
+	events bool
+}
 
 func (f *tableSinks) add(g flagGroup) {
 	g.set.StringArrayVar(&f.specs, "sink", nil, "write results as tables to `SINK`: "+sinkForms+"; may be given several times")
+	g.set.BoolVar(&f.events, "sink-events", false, sinkEvents)
 }
 
 func (f *tableSinks) check() error {
+	if f.events && !slices.ContainsFunc(f.specs, isTables) {
+		return usagef("--sink-events needs a --sink with tables: parquet:DIR or bigquery:PROJECT.DATASET")
+	}
 	for _, spec := range f.specs {
 		if err := checkSink(spec); err != nil {
 			return fmt.Errorf("--sink %s: %w", spec, err)
@@ -115,7 +128,7 @@ func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error)
 		}
 	}()
 	for _, spec := range f.specs {
-		s, err := openSink(ctx, spec, false)
+		s, err := openSink(ctx, spec, false, f.events)
 		if err != nil {
 			return list, fmt.Errorf("--sink %s: %w", spec, err)
 		}
@@ -125,8 +138,11 @@ func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error)
 			Name: kind + "-" + hex.EncodeToString(sum[:4]), Takes: []sinks.Kind{sinks.Timeline, sinks.Alert}, Sink: s,
 			BatchCount: tableBatch, BatchWait: tableWait,
 		}
-		if kind == "otlp" { // whose spans name the alerts
+		switch {
+		case !isTables(spec): // whose spans name the alerts
 			c.Takes = []sinks.Kind{sinks.Timeline}
+		case f.events:
+			c.Takes = append(c.Takes, sinks.Event)
 		}
 		list = append(list, c)
 	}

@@ -29,7 +29,9 @@ type Options struct {
 	// Epoch is the first part of the sequence of a change. A processor that took over
 	// has a higher one than that whose last writes may still be on their way.
 	Epoch uint64
-	// Backfill writes steps and alerts to streams of their own whose rows become
+	// Events says that events come too, for the table events.
+	Events bool
+	// Backfill writes steps, alerts and events to streams of their own whose rows become
 	// visible together, on Close.
 	Backfill bool
 }
@@ -74,7 +76,11 @@ func Open(ctx context.Context, o Options) (*Sink, error) {
 		return nil, fmt.Errorf("open BigQuery: %w", err)
 	}
 	s := &Sink{opts: o, ctx: own, client: client, stop: stop}
-	for _, t := range []*tables.Table{&tables.Steps, &tables.Alerts, &tables.Timelines} {
+	list := []*tables.Table{&tables.Steps, &tables.Alerts, &tables.Timelines}
+	if o.Events {
+		list = append(list, &tables.Events)
+	}
+	for _, t := range list {
 		w := &writer{sink: s, table: t, pending: o.Backfill && len(t.Key) == 0}
 		if err := w.open(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open BigQuery: %w", s.explain(err)), s.release())
@@ -138,6 +144,8 @@ func rowsOf(r sinks.Record) (tables.Rows, error) {
 		return tables.OfTimeline(r.Data)
 	case sinks.Alert:
 		return tables.OfAlert(r.Data)
+	case sinks.Event:
+		return tables.OfEvent(r.Data)
 	}
 	return nil, fmt.Errorf("a record of kind %q has no table", r.Kind)
 }

@@ -22,7 +22,7 @@ import (
 // A receiver that never answers does not delay another, however many alerts there
 // are; its own wait on the bus, and are counted.
 func TestDeadReceiverDelaysNobody(t *testing.T) {
-	const many = 5000
+	const many = 10_000
 	server, err := embed.Start(embed.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
