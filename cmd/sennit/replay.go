@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"runtime/pprof"
 	"strconv"
@@ -106,7 +107,7 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 			if err := sinks.check(); err != nil {
 				return err
 			}
-			if o.Sinks, err = openSinks(cmd.Context(), sinks.specs, sinks.events); err != nil {
+			if o.Sinks, err = openSinks(cmd.Context(), sinks.specs, sinks.events, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))); err != nil {
 				return err
 			}
 			stopProfile, err := profileCPU(cpuProfile)

@@ -70,7 +70,7 @@ func (f *serviceFlags) cloud() flagGroup {
 
 // openTables opens what results are written to as tables.
 func (f *serviceFlags) openTables(ctx context.Context) error {
-	list, err := f.tables.open(ctx)
+	list, err := f.tables.open(ctx, f.service.Log)
 	f.pipeline.Sinks = append(f.pipeline.Sinks, list...)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ const sinkForms = "parquet:DIR, bigquery:PROJECT.DATASET[?key=FILE], or otlp:URL
 const sinkEvents = "write every event as well, to the table events of sinks that are tables: evidence that is in no request, or came too late, is there"
 
 // openSinks opens what was named, all or none.
-func openSinks(ctx context.Context, specs []string, events bool) (list []wire.NamedSink, err error) {
+func openSinks(ctx context.Context, specs []string, events bool, log *slog.Logger) (list []wire.NamedSink, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range list {
@@ -35,7 +36,7 @@ func openSinks(ctx context.Context, specs []string, events bool) (list []wire.Na
 		}
 	}()
 	for _, spec := range specs {
-		s, err := openSink(ctx, spec, true, events)
+		s, err := openSink(ctx, spec, true, events, log)
 		if err != nil {
 			return list, fmt.Errorf("sink %s: %w", spec, err)
 		}
@@ -49,7 +50,7 @@ func isTables(spec string) bool { return !strings.HasPrefix(spec, "otlp:") }
 
 // openSink opens a sink. What is recorded is complete when it ends, a service goes
 // on.
-func openSink(ctx context.Context, spec string, recorded, events bool) (sinks.Sink, error) {
+func openSink(ctx context.Context, spec string, recorded, events bool, log *slog.Logger) (sinks.Sink, error) {
 	if err := checkSink(spec); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func openSink(ctx context.Context, spec string, recorded, events bool) (sinks.Si
 	if err != nil {
 		return nil, err
 	}
-	o.Backfill, o.Events = recorded, events
+	o.Backfill, o.Events, o.Log = recorded, events, log
 	return bigquery.Open(ctx, o)
 }
 
@@ -118,7 +119,7 @@ const (
 )
 
 // open opens the sinks, all or none. Their places in the stream go by their names.
-func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error) {
+func (f *tableSinks) open(ctx context.Context, log *slog.Logger) (list []fanout.Config, err error) {
 	defer func() {
 		if err != nil {
 			for _, c := range list {
@@ -128,7 +129,7 @@ func (f *tableSinks) open(ctx context.Context) (list []fanout.Config, err error)
 		}
 	}()
 	for _, spec := range f.specs {
-		s, err := openSink(ctx, spec, false, f.events)
+		s, err := openSink(ctx, spec, false, f.events, log)
 		if err != nil {
 			return list, fmt.Errorf("--sink %s: %w", spec, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"cloud.google.com/go/bigquery/storage/managedwriter"
 	"google.golang.org/api/option"
@@ -34,6 +35,7 @@ type Options struct {
 	// Backfill writes steps, alerts and events to streams of their own whose rows become
 	// visible together, on Close.
 	Backfill bool
+	Log      *slog.Logger // is told of columns that a table lacks; nil for nobody
 }
 
 func (o *Options) dataset() string { return o.Project + "." + o.Dataset }
@@ -59,7 +61,8 @@ type Sink struct {
 	writers []*writer // in the order in which they are written
 }
 
-// Open connects. The tables have to be there.
+// Open connects. The tables have to be there; columns that they lack are left out
+// until they are added, which may happen while rows are written.
 func Open(ctx context.Context, o Options) (*Sink, error) {
 	clientOptions := o.credentials()
 	if o.Endpoint != "" {
@@ -67,6 +70,9 @@ func Open(ctx context.Context, o Options) (*Sink, error) {
 			option.WithEndpoint(o.Endpoint), option.WithoutAuthentication(),
 			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
 		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, stop)()

@@ -1,15 +1,18 @@
 package bigquery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bq "google.golang.org/api/bigquery/v2"
 	"google.golang.org/grpc/codes"
 
 	"github.com/sennit-io/sennit/schemas/alert"
@@ -311,4 +314,44 @@ func TestNoTables(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "sennit bigquery check p.d") {
 		t.Errorf("got %v, want what to do about it", err)
 	}
+}
+
+// A table that an older version made takes rows without the columns that it lacks,
+// and once it gets them, while rows are written, rows have them.
+func TestColumnsAreAdded(t *testing.T) {
+	f := func(backfill bool) {
+		t.Helper()
+		srv := server(t)
+		fields := srv.Table("p.d.steps").Schema.Fields
+		lacking := slices.DeleteFunc(slices.Clone(fields), func(f *bq.TableFieldSchema) bool { return f.Name == "model" || f.Name == "input_tokens" })
+		srv.Table("p.d.steps").Schema.Fields = lacking
+		var log bytes.Buffer
+		s := open(t, srv, Options{Backfill: backfill, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		write(t, s, record("before", 1, 1))
+		if text := log.String(); !strings.Contains(text, "table=steps columns=model,input_tokens") || !strings.Contains(text, "bigquery init") {
+			t.Errorf("it says %q", text)
+		}
+		if _, err := Init(t.Context(), Options{Project: "p", Dataset: "d", Endpoint: srv.HTTP}, Layout{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 { // the answer to the first says that there are columns
+			write(t, s, record(fmt.Sprint("after", i), 1, 1))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "steps", []string{"after0 <nil> <nil>", "after1 m 7", "before <nil> <nil>"}, names(srv, "steps", "timeline_id", "model", "input_tokens"))
+	}
+	f(false)
+	f(true)
+}
+
+func TestEvents(t *testing.T) {
+	srv := server(t)
+	s := open(t, srv, Options{Events: true})
+	defer s.Close()
+	e := event.Event{ID: event.ID{7}, Kind: event.KindProcessExec, Time: start, Payload: &event.Process{Binary: "/bin/sh"}}
+	write(t, s, sinks.Record{Kind: sinks.Event, ID: e.ID.String(), Data: e.AppendJSON(nil)}, record("a", 1, 1))
+	same(t, "events", []string{"07000000000000000000000000000000 process_exec /bin/sh"}, names(srv, "events", "event_id", "kind", "name"))
+	same(t, "timelines", []string{"a"}, names(srv, "timelines", "timeline_id"))
 }
