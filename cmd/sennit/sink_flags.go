@@ -65,6 +65,7 @@ func openSink(ctx context.Context, spec string, recorded, events bool, log *slog
 	if err != nil {
 		return nil, err
 	}
+	o.Epoch = uint64(time.Now().Unix()) // higher than that of whoever wrote before
 	o.Backfill, o.Events, o.Log = recorded, events, log
 	return bigquery.Open(ctx, o)
 }
@@ -137,7 +138,7 @@ func (f *tableSinks) open(ctx context.Context, log *slog.Logger) (list []fanout.
 		sum := sha256.Sum256([]byte(spec))
 		c := fanout.Config{
 			Name: kind + "-" + hex.EncodeToString(sum[:4]), Takes: []sinks.Kind{sinks.Timeline, sinks.Alert}, Sink: s,
-			BatchCount: tableBatch, BatchWait: tableWait,
+			BatchCount: tableBatch, BatchWait: tableWait, Open: kind == "bigquery",
 		}
 		switch {
 		case !isTables(spec): // whose spans name the alerts

@@ -27,8 +27,9 @@ type Options struct {
 	// Endpoint is another server than Google's, without TLS and credentials: HOST:PORT
 	// for Open, a URL for Init and Check.
 	Endpoint string
-	// Epoch is the first part of the sequence of a change. A processor that took over
-	// has a higher one than that whose last writes may still be on their way.
+	// Epoch is the second part of the sequence of a change, behind the revision. A
+	// processor that took over has a higher one than that whose last writes may still be
+	// on their way.
 	Epoch uint64
 	// Events says that events come too, for the table events.
 	Events bool
@@ -51,6 +52,7 @@ func (o *Options) credentials() []option.ClientOption {
 //
 // Guarantee: what Write returned nil for is in the tables; with Backfill, steps and
 // alerts are after Close. A timeline that comes again, or late, changes nothing.
+// A timeline that is still open (revision 0) has a row in timelines, and no steps.
 // Steps and alerts that come again are there twice: the views take one of a kind.
 // Steps are written before the timeline whose revision the views look them up by.
 type Sink struct {
@@ -120,6 +122,9 @@ func (s *Sink) Write(ctx context.Context, batch []sinks.Record) error {
 			continue
 		}
 		for table, row := range rows {
+			if table == &tables.Steps && r.Revision == 0 { // it is open: these are not final
+				continue
+			}
 			for _, w := range s.writers {
 				if w.table == table {
 					w.add(i, row)

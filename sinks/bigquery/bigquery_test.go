@@ -130,10 +130,21 @@ func TestRevisions(t *testing.T) {
 	same(t, "timelines after old ones came again", []string{"a 2", "c 17"}, names(srv, "timelines", "timeline_id", "revision"))
 	same(t, "steps", []string{"a 1 s0", "a 1 s0", "a 2 s0", "a 2 s1", "b 1 s0", "b 1 s0"}, names(srv, "steps", "timeline_id", "revision", "step_id"))
 
+	// While a timeline is open its row is that of the last view of who leads; once it is
+	// closed no view counts, of whoever.
+	view := func(id string, update uint32) sinks.Record {
+		return record(id, 0, 1, func(tl *timeline.Timeline) { tl.State, tl.Update = timeline.Open, update })
+	}
 	before := open(t, srv, Options{Epoch: 9}) // a processor that was replaced and does not know yet
 	defer before.Close()
-	write(t, before, record("a", 99, 0))
-	same(t, "timelines after a write of an older epoch", []string{"a 2", "c 17"}, names(srv, "timelines", "timeline_id", "revision"))
+	write(t, s, view("d", 2), view("e", 1), view("a", 7))
+	write(t, before, view("d", 50), view("a", 60))
+	write(t, s, view("e", 2))
+	same(t, "open timelines", []string{"a 2 0", "c 17 0", "d 0 2", "e 0 2"}, names(srv, "timelines", "timeline_id", "revision", "update"))
+	write(t, before, record("d", 1, 0))
+	write(t, s, view("d", 3))
+	same(t, "a timeline that is closed", []string{"a 2 0", "c 17 0", "d 1 0", "e 0 2"}, names(srv, "timelines", "timeline_id", "revision", "update"))
+	same(t, "steps of open timelines", []string{"a 1 s0", "a 1 s0", "a 2 s0", "a 2 s1", "b 1 s0", "b 1 s0"}, names(srv, "steps", "timeline_id", "revision", "step_id"))
 }
 
 // The rows that BigQuery refuses take only their own records with them.

@@ -83,16 +83,17 @@ var (
 )
 
 // change says what becomes of the row that is there, and the place of this change
-// in the order of all.
+// in the order of all: revision/epoch/update. Revisions are the same whoever writes
+// them, and what is open (revision 0) never takes the place of what is closed; epochs
+// tell the views of one that is open apart when another has taken over.
 func (w *writer) change(row tables.Row) (kind, sequence string) {
 	kind = "UPSERT"
 	if row[supersededColumn].Set {
 		kind = "DELETE"
 	}
-	b := strconv.AppendUint(make([]byte, 0, 32), w.sink.opts.Epoch, 16)
-	for _, i := range []int{revisionColumn, updateColumn} {
-		b = strconv.AppendUint(append(b, '/'), uint64(row[i].Num), 16)
-	}
+	b := strconv.AppendUint(make([]byte, 0, 32), uint64(row[revisionColumn].Num), 16)
+	b = strconv.AppendUint(append(b, '/'), w.sink.opts.Epoch, 16)
+	b = strconv.AppendUint(append(b, '/'), uint64(row[updateColumn].Num), 16)
 	return kind, string(b)
 }
 

@@ -142,7 +142,7 @@ var (
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
-	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
+	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts; shown and unshown are views of open requests.", []string{"sink", "what"}, nil)
 	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
 	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
 )
@@ -260,6 +260,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range m.lanes {
 		st := l.Status()
 		count(descSinks, st.Delivered, st.Name, "delivered")
+		count(descSinks, st.Shown, st.Name, "shown")
+		count(descSinks, st.Unshown, st.Name, "unshown")
 		count(descSinks, st.Retried, st.Name, "retried")
 		count(descSinks, st.Dead, st.Name, "dead")
 		count(descSinks, st.Ignored, st.Name, "ignored")

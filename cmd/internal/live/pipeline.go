@@ -28,14 +28,20 @@ type pipeline struct {
 	file      *fileSink
 	lanes     []*lane
 	leading   *leadership // nil: alone
+	watch     *watch      // nil: no sink wants to see what is open
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
+	w := newWatch(out.Sinks, s.Log)
+	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log}
+	if w != nil {
+		opts.Watch = w.take
+	}
+	p, err := NewProcessor(js, o.metrics, opts)
 	if err != nil {
 		return nil, err
 	}
-	l := &pipeline{processor: p, leading: leading}
+	l := &pipeline{processor: p, leading: leading, watch: w}
 	if l.file, err = openFile(ctx, js, out.Out, s.Log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -73,6 +79,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		defer stopWorking()
 		return p.file.run(sinking)
 	})
+	g.Go(func() error { return p.watch.run(working, p.lanes) })
 	// What they have not delivered by then waits for the next start.
 	for _, l := range p.lanes {
 		g.Go(func() error { return errors.Join(p.leading.while(sinking, l.run), l.Close()) })

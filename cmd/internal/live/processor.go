@@ -43,6 +43,10 @@ type Options struct {
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
+	// Watch is given every revision and, if this processor leads, requests while they are
+	// open (revision 0, at most once a second each); nil for nobody, and then nothing is
+	// made of what is open. It must not change them, and hold nobody up.
+	Watch func(t *timeline.Timeline)
 	// Committed is told of a turn's events as soon as they are in the state, and how
 	// long that took; nil for nobody. They must not be changed.
 	Committed func(events []event.Event, took time.Duration)
@@ -106,7 +110,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		o.Keep = 24 * time.Hour
 	}
 	cfg := shard.DefaultConfig()
-	cfg.Shards, cfg.Window = o.Shards, o.Window
+	cfg.Shards, cfg.Window, cfg.Live = o.Shards, o.Window, o.Watch != nil
 	w := cfg.Window
 	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: o.Keep})
 	if err != nil {
@@ -145,6 +149,12 @@ func (p *Processor) recover() error {
 // Timeline takes what the engine decides.
 func (p *Processor) Timeline(t *timeline.Timeline) {
 	if p.muted {
+		return
+	}
+	if p.opts.Watch != nil && (t.Revision > 0 || p.opts.Leads()) {
+		defer p.opts.Watch(t)
+	}
+	if t.Revision == 0 { // it is open: nothing was decided
 		return
 	}
 	p.judge(t)
