@@ -183,29 +183,3 @@ SELECT
 FROM `PROJECT.DATASET.alerts_current`
 GROUP BY 1, 2
 ORDER BY 3 DESC, 1, 2;
-
-CREATE OR REPLACE VIEW `PROJECT.DATASET.unmatched_events`
-OPTIONS (description = "Evidence that is in no request at its last revision: what is nobody's, what may be one of several requests', and what came too late. Newest first.") AS
-SELECT
-  e.date,
-  e.event_time,
-  e.event_id,
-  e.kind,
-  e.source,
-  e.node,
-  e.namespace,
-  e.pod,
-  e.pid,
-  e.name,
-  e.verdict,
-  e.destination,
-  e.trace_id
-FROM `PROJECT.DATASET.events_current` AS e
-LEFT JOIN (
-  SELECT DISTINCT event_id
-  FROM `PROJECT.DATASET.steps_current` AS s
-  CROSS JOIN UNNEST(s.event_ids) AS event_id
-) AS used
-  ON e.event_id = used.event_id
-WHERE used.event_id IS NULL AND e.kind NOT IN ('pod', 'service', 'loss')
-ORDER BY 2 DESC, 3;

@@ -93,7 +93,7 @@ var viewFiles embed.FS
 var viewNames = []string{
 	"timelines_current", "steps_current", "alerts_current", "events_current",
 	"agent_latency", "time_spent", "tokens_daily", "egress_destinations", "policy_denials",
-	"processes_by_tool", "unexplained", "join_quality", "alert_funnel", "unmatched_events",
+	"processes_by_tool", "unexplained", "join_quality", "alert_funnel",
 }
 
 // Views are the views, those that others read first.
@@ -142,13 +142,6 @@ func (v *View) Query(e Engine, o Options) string {
 				return fmt.Sprintf("%s >= DATE_SUB(CURRENT_DATE(), INTERVAL %d DAY)", column, days)
 			}
 			return "TRUE"
-		},
-		// Each of a list is a row.
-		"unnest": func(list, name string) string {
-			if e == BigQuery {
-				return fmt.Sprintf("UNNEST(%s) AS %s", list, name)
-			}
-			return fmt.Sprintf("UNNEST(%s) AS each_one(%s)", list, name)
 		},
 		"percentile": func(p int, expr string) string {
 			if e == BigQuery {

@@ -11,13 +11,15 @@ import (
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/sinks/fanout"
+	"github.com/sennit-io/sennit/sinks/ndjson"
 )
 
 // PipelineOptions say how events become timelines, and where these go.
 type PipelineOptions struct {
 	Shards int // 0 for one a core
 	Window window.Config
-	Out    string // file of the timelines
+	Out    string // file of the timelines; "-" for standard output
+	Rotate ndjson.Rotation
 	Rules  *detect.Set
 	Sinks  []fanout.Config
 }
@@ -42,7 +44,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		return nil, err
 	}
 	l := &pipeline{processor: p, leading: leading, watch: w}
-	if l.file, err = openFile(ctx, js, out.Out, s.Log); err != nil {
+	if l.file, err = openFile(ctx, js, out.Out, out.Rotate, s.Log); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	for _, c := range out.Sinks {

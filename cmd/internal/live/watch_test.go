@@ -66,7 +66,7 @@ func TestOpenRequestsAreShown(t *testing.T) {
 			w.take(&timeline.Timeline{ID: id, Revision: 1, State: timeline.Closed, TraceIDs: traces})
 		}
 		time.Sleep(500 * time.Millisecond) // so that nothing happens at the moment of a look
-		for i := range uint32(90) { // 90 s
+		for i := range uint32(90) {        // 90 s
 			open("long", i+1)
 			switch i {
 			case 1:
