@@ -65,10 +65,7 @@ func (r *refusal) Error() string { return r.text }
 // New makes a sink. It does not connect: a receiver that is away now may come.
 func New(o Options) (*Sink, error) {
 	u, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, fmt.Errorf("send traces: %w", err)
-	}
-	if u.Host == "" {
+	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("send traces: %q names no host: want grpc://HOST:PORT, grpcs://, http:// or https://", o.URL)
 	}
 	s := &Sink{wait: o.Wait}

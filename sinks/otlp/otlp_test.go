@@ -367,7 +367,7 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", o.URL, err, want)
 		}
 	}
-	f(otlp.Options{URL: "127.0.0.1:4317"}, "")
+	f(otlp.Options{URL: "127.0.0.1:4317"}, "names no host")
 	f(otlp.Options{URL: "grpc:4317"}, "names no host")
 	f(otlp.Options{URL: "ftp://h"}, "want grpc://")
 	f(otlp.Options{URL: "grpc://h/path"}, "HOST:PORT alone")
