@@ -37,7 +37,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 	w := newWatch(out.Sinks, s.Log)
 	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log}
 	if w != nil {
-		opts.Watch = w.take
+		opts.Watch, opts.WatchEvery = w.take, showEvery
 	}
 	p, err := NewProcessor(js, o.metrics, opts)
 	if err != nil {

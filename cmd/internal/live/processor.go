@@ -44,9 +44,11 @@ type Options struct {
 	// day.
 	Keep time.Duration
 	// Watch is given every revision and, if this processor leads, requests while they are
-	// open (revision 0, at most once a second each); nil for nobody, and then nothing is
-	// made of what is open. It must not change them, and hold nobody up.
-	Watch func(t *timeline.Timeline)
+	// open (revision 0): those that have been for WatchEvery, at most as often; with 0 all,
+	// at most once a second. Nil for nobody, and then nothing is made of what is open. It
+	// must not change them, and hold nobody up.
+	Watch      func(t *timeline.Timeline)
+	WatchEvery time.Duration
 	// Committed is told of a turn's events as soon as they are in the state, and how
 	// long that took; nil for nobody. They must not be changed.
 	Committed func(events []event.Event, took time.Duration)
@@ -110,7 +112,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		o.Keep = 24 * time.Hour
 	}
 	cfg := shard.DefaultConfig()
-	cfg.Shards, cfg.Window, cfg.Live = o.Shards, o.Window, o.Watch != nil
+	cfg.Shards, cfg.Window, cfg.Live, cfg.LiveEvery = o.Shards, o.Window, o.Watch != nil, o.WatchEvery
 	w := cfg.Window
 	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: o.Keep})
 	if err != nil {
