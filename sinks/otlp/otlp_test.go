@@ -223,6 +223,8 @@ func TestRefusals(t *testing.T) {
 		if d := cmp.Diff(want, failed); d != "" {
 			t.Error(d)
 		}
+		srv.mu.Lock()
+		defer srv.mu.Unlock()
 		if len(srv.got) != requests {
 			t.Errorf("%d requests, want %d", len(srv.got), requests)
 		}
@@ -324,11 +326,11 @@ func TestAway(t *testing.T) {
 func TestLargeTimelines(t *testing.T) {
 	srv := &script{}
 	s := open(t, otlp.Options{URL: srv.listen(t)})
-	const steps = 10_000
+	const steps = 2500
 	large := record("a", 1, func(tl *timeline.Timeline) {
 		one := tl.Steps[0]
 		tl.Steps = nil
-		one.Join.Evidence = []string{strings.Repeat("x", 700)}
+		one.Join.Evidence = []string{strings.Repeat("x", 4000)}
 		for i := range steps {
 			one.ID, one.ParentID = fmt.Sprint("s", i), ""
 			tl.Steps = append(tl.Steps, one)
@@ -337,6 +339,8 @@ func TestLargeTimelines(t *testing.T) {
 	if err := s.Write(t.Context(), []sinks.Record{record("b", 1), large, record("c", 1)}); err != nil {
 		t.Fatal(err)
 	}
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
 	seen := map[string]bool{}
 	for _, r := range srv.got {
 		if n := proto.Size(r); n > 4<<20 {
