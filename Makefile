@@ -73,6 +73,14 @@ fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 crash: ## Kill a live service and the sinks KILLS times (100) and see that nothing is lost or doubled
 	SENNIT_KILLS=$(or $(KILLS),100) $(GO) test -p 1 -count 1 -timeout 60m -run 'Test(Up|Cluster)SurvivesKills|TestKilled' -v ./cmd/sennit ./sinks/...
 
+.PHONY: jaegertest
+jaegertest: ## Send traces to a real Jaeger, which is built first (minutes), and read them back
+	SENNIT_JAEGER=$$(.ci/jaeger $(or $(JAEGERDIR),bin/jaeger)) && export SENNIT_JAEGER && $(GO) test -count 1 -run TestJaeger -v ./cmd/sennit
+
+.PHONY: sqlcheck
+sqlcheck: ## Read the views for BigQuery with a parser of its dialect (Debian's python3-sqlglot)
+	.ci/sqlcheck
+
 .PHONY: accuracy
 accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (needs the recordings)
 	$(GO) run ./cmd/internal/accuracy

@@ -16,12 +16,13 @@ type Kind byte
 const (
 	Timeline Kind = 't' // one revision of a timeline
 	Alert    Kind = 'a' // one revision of an alert
+	Event    Kind = 'e' // one event as it came; its revision is 0
 )
 
 // Record is one result on its way out.
 type Record struct {
 	Kind     Kind
-	ID       string // of the timeline or the alert
+	ID       string // of the timeline, the alert or the event
 	Revision uint32 // a higher one of the same id takes the place of a lower one
 	Data     []byte // its published JSON, on one line; not to be kept or changed
 }

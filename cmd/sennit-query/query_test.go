@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	dir = filepath.Join(tmp, "tables")
-	replay := exec.Command("go", "run", "./cmd/sennit", "replay", "-o", "none", "--rules", "deploy/rules", "--sink", "parquet:"+dir, "testdata/agents")
+	replay := exec.Command("go", "run", "./cmd/sennit", "replay", "-o", "none", "--rules", "deploy/rules", "--sink", "parquet:"+dir, "--sink-events", "testdata/agents")
 	replay.Dir = "../.."
 	if out, err := replay.CombinedOutput(); err != nil {
 		panic(string(out))
@@ -136,7 +136,7 @@ func TestWrittenTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, v := range []string{"timelines_current", "steps_current", "alerts_current"} {
+	for _, v := range []string{"timelines_current", "steps_current", "alerts_current", "events_current"} {
 		want, _ := query(t, exitOK, "--dir", dir, "select count(*) from "+v)
 		got, _ := query(t, exitOK, "--dir", twice, "select count(*) from "+v)
 		if got != want {

@@ -16,8 +16,8 @@ func newBigQuery() *cobra.Command {
 		Use:     "bigquery",
 		GroupID: "results",
 		Short:   "Make and check the tables of results in BigQuery",
-		Long: `Results can be written to BigQuery: the tables timelines, steps and alerts, and views
-of what is asked often. 'sennit replay --sink bigquery:PROJECT.DATASET' writes them.`,
+		Long: `Results can be written to BigQuery: the tables timelines, steps, alerts and events, and
+views of what is asked often. 'sennit replay --sink bigquery:PROJECT.DATASET' writes them.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -62,7 +62,11 @@ var mayImport = map[string][]string{
 	"sinks/bigquery": {
 		"schemas", "sinks", "cloud.google.com/go/bigquery", "google.golang.org/api", "google.golang.org/grpc", "google.golang.org/protobuf",
 	},
-	"sinks/fanout":  {"schemas", "sinks"},
+	"sinks/fanout": {"schemas", "sinks"},
+	"sinks/otlp": {
+		"schemas", "sinks", "go.opentelemetry.io/proto/otlp/common", "go.opentelemetry.io/proto/otlp/resource", "go.opentelemetry.io/proto/otlp/trace",
+		"google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc", "google.golang.org/protobuf",
+	},
 	"sinks/webhook": {"schemas", "sinks", "code.dny.dev/ssrf", "golang.org/x/net/http/httpguts"},
 	"sinks/parquet": {"schemas", "sinks", "github.com/parquet-go/parquet-go"},
 	"cmd":           {"..."},

@@ -16,13 +16,14 @@ func newNATSConfig() *cobra.Command {
 		Use:     "nats-config",
 		GroupID: "live",
 		Short:   "Make the users of the bus, and what each may do",
-		Long: `Make a key (nkey) for each node, for the processor, for sinks and for 'sennit record',
-and the part of nats-server's configuration that says what each may do:
+		Long: `Make a key (nkey) for each node, for the processor, for sinks, for 'sennit record' and
+for other programs that want alerts, and the part of nats-server's configuration that says what each may do:
 
   node       publish events in its own name, read nothing
   processor  make and read the streams, write results and dead letters
   sinks      read the stream OUT
   recorder   read the stream EVENTS
+  listener   subscribe to sennit.out.alert.SEVERITY and sennit.out.timeline
 
 Seeds are secret: each goes to its machine alone, and is named there by --nats-nkey.
 With such a key 'sennit node' must be told the name it has here (--node NAME).

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"runtime/pprof"
 	"strconv"
@@ -34,7 +35,7 @@ func newReplay() *cobra.Command {
 		rulesDir   string
 		exitOn     string
 		webhooks   webhookFlags
-		sinkSpecs  []string
+		sinks      tableSinks
 	)
 	cmd := &cobra.Command{
 		Use:     "replay PATH...",
@@ -103,7 +104,10 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 			if o.Webhooks, err = webhooks.open(nil); err != nil {
 				return err
 			}
-			if o.Sinks, err = openSinks(cmd.Context(), sinkSpecs); err != nil {
+			if err := sinks.check(); err != nil {
+				return err
+			}
+			if o.Sinks, err = openSinks(cmd.Context(), sinks.specs, sinks.events, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))); err != nil {
 				return err
 			}
 			stopProfile, err := profileCPU(cpuProfile)
@@ -139,7 +143,8 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 	results := newFlagGroup("More results")
 	results.set.StringVar(&o.StatsFile, "stats", "", "write the counters to `FILE` as JSON")
 	results.set.StringVar(&o.UnmatchedFile, "unmatched", "", "write the events that belong to no request, or to one of several, to `FILE`, one JSON object a line")
-	results.set.StringArrayVar(&sinkSpecs, "sink", nil, "write every revision and its alerts to `SINK`, also several times: "+sinkForms)
+	results.set.StringArrayVar(&sinks.specs, "sink", nil, "write every revision and its alerts to `SINK`, also several times: "+sinkForms)
+	results.set.BoolVar(&sinks.events, "sink-events", false, sinkEvents)
 	judging := newFlagGroup("Judging")
 	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
 	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")

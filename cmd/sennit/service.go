@@ -33,6 +33,7 @@ type serviceFlags struct {
 	trusted   []string
 	rulesDir  string
 	spool     *byteSize
+	outSize   *byteSize // nil where no timelines are written
 	logs      *choice
 }
 
@@ -100,14 +101,18 @@ func (f *serviceFlags) cloud() flagGroup {
 
 // openTables opens what results are written to as tables.
 func (f *serviceFlags) openTables(ctx context.Context) error {
-	list, err := f.tables.open(ctx)
+	list, err := f.tables.open(ctx, f.service.Log)
 	f.pipeline.Sinks = append(f.pipeline.Sinks, list...)
 	return err
 }
 
 func (f *serviceFlags) out(g flagGroup) {
 	f.tables.add(g)
-	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl)")
+	g.set.StringVar(&f.pipeline.Out, "out", "", "append timelines to `FILE` (default DIR/timelines.jsonl); - for standard output, which gets what comes from then on")
+	f.outSize = newByteSize(0)
+	g.set.Var(f.outSize, "out-rotate-size", "rename that file when it has `SIZE`, with the time in its name, and begin another; 0 for never")
+	g.set.DurationVar(&f.pipeline.Rotate.Age, "out-rotate-age", 0, "rename it when its first line is so old; 0 for never")
+	g.set.IntVar(&f.pipeline.Rotate.Keep, "out-keep", 0, "keep the newest `N` files that were renamed; 0 for all")
 }
 
 func (f *serviceFlags) listening(otlp bool) flagGroup {
@@ -161,6 +166,8 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 	switch {
 	case f.pipeline.Window.Lateness < 0 || f.pipeline.Window.Lateness > time.Hour:
 		return usagef("--lateness must be between 0 and 1h")
+	case f.pipeline.Rotate.Age < 0 || f.pipeline.Rotate.Keep < 0:
+		return usagef("--out-rotate-age and --out-keep must not be negative")
 	case f.pipeline.Shards < 0:
 		return usagef("--shards must not be negative")
 	case otlp && f.intake.OTLP.GRPC == "" && f.intake.OTLP.HTTP == "":
@@ -213,6 +220,9 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 	}
 	if err := f.tables.check(); err != nil {
 		return err
+	}
+	if f.outSize != nil {
+		f.pipeline.Rotate.Bytes = f.outSize.bytes
 	}
 	if f.pipeline.Out == "" {
 		f.pipeline.Out = filepath.Join(f.service.Dir, "timelines.jsonl")

@@ -2,12 +2,9 @@ package main
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -127,20 +124,9 @@ func (f *webhookFlags) read(c *webhook.Config) error {
 		}
 	}
 	if f.headerFile != "" {
-		b, err := os.ReadFile(f.headerFile)
-		if err != nil {
+		var err error
+		if c.Header, err = readHeaders(f.headerFile); err != nil {
 			return err
-		}
-		c.Header = http.Header{}
-		for i, line := range strings.Split(string(b), "\n") {
-			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-				continue
-			}
-			name, value, ok := strings.Cut(line, ":")
-			if !ok {
-				return fmt.Errorf("%s: line %d is not 'Name: value'", f.headerFile, i+1)
-			}
-			c.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 		}
 	}
 	for _, text := range f.allow {
@@ -150,25 +136,9 @@ func (f *webhookFlags) read(c *webhook.Config) error {
 		}
 		c.Allow = append(c.Allow, p.Masked())
 	}
-	if f.ca == "" && f.cert == "" && f.keyOf == "" {
-		return nil
-	}
-	c.TLS = &tls.Config{}
-	if f.ca != "" {
-		b, err := os.ReadFile(f.ca)
-		if err != nil {
-			return err
-		}
-		if c.TLS.RootCAs = x509.NewCertPool(); !c.TLS.RootCAs.AppendCertsFromPEM(b) {
-			return fmt.Errorf("%s holds no certificate", f.ca)
-		}
-	}
-	if f.cert != "" || f.keyOf != "" {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.keyOf)
-		if err != nil {
-			return fmt.Errorf("--webhook-cert and --webhook-key: %w", err)
-		}
-		c.TLS.Certificates = []tls.Certificate{pair}
+	var err error
+	if c.TLS, err = clientTLS(f.ca, f.cert, f.keyOf); err != nil {
+		return fmt.Errorf("--webhook-ca, --webhook-cert and --webhook-key: %w", err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
@@ -22,8 +23,11 @@ type Config struct {
 	// Shards is how many workers bind and stitch have each.
 	Shards int
 	Window window.Config
-	// Live makes the engine show requests while they are open.
-	Live bool
+	// Live makes the engine show requests while they are open: from their first event on
+	// and once a second at most, or with LiveEvery only those that have been open for so
+	// long, as often at most. Most requests are closed by then, and cost nothing.
+	Live      bool
+	LiveEvery time.Duration
 	// Ablate breaks the engine on purpose; for tests of the scorer.
 	Ablate bind.Ablation
 	// Store keeps what was decided; nil keeps nothing.

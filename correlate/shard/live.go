@@ -17,6 +17,7 @@ import (
 // lets bind decide. Nothing here ever reaches canonical state.
 type live struct {
 	cfg      window.Config
+	every    time.Duration // 0: each second, and at once
 	preview  *stitch.Preview
 	open     map[correlate.Key]*glimpse
 	touched  []correlate.Key
@@ -30,6 +31,7 @@ type glimpse struct {
 	update  uint32
 	touched bool
 	last    event.Time
+	since   event.Time // seen first, or shown last, by the engine's clock
 }
 
 // maxGlimpse bounds the events a live view holds; the canonical one has all.
@@ -37,7 +39,7 @@ const maxGlimpse = 2_000
 
 func newLive(cfg Config, dir *bind.Directory) *live {
 	return &live{
-		cfg: cfg.Window, preview: stitch.NewPreview(dir),
+		cfg: cfg.Window, every: cfg.LiveEvery, preview: stitch.NewPreview(dir),
 		open: make(map[correlate.Key]*glimpse), closed: make(map[string]event.Time),
 	}
 }
@@ -76,18 +78,37 @@ func (l *live) observe(e *event.Event) {
 	}
 }
 
+// due takes out of what was touched what is to be shown now, in order of the keys. What
+// is closed is not looked at again.
+func (l *live) due(now event.Time) (due []correlate.Key) {
+	later := l.touched[:0]
+	for _, key := range l.touched {
+		g := l.open[key]
+		switch {
+		case g == nil:
+		case g.since == 0 && l.every > 0:
+			g.since = now
+			later = append(later, key)
+		case now.Sub(g.since) < l.every:
+			later = append(later, key)
+		default:
+			g.since = now
+			due = append(due, key)
+		}
+	}
+	l.touched = later
+	slices.SortFunc(due, correlate.Key.Compare)
+	return due
+}
+
 // show hands out the open requests that changed, at most once a second.
 func (l *live) show(out Output, now event.Time) {
-	if now.Sub(l.lastShow) < time.Second && l.lastShow != 0 {
+	if now.Sub(l.lastShow) < max(time.Second, l.every/6) && l.lastShow != 0 {
 		return
 	}
 	l.lastShow = now
-	slices.SortFunc(l.touched, correlate.Key.Compare)
-	for _, key := range l.touched {
+	for _, key := range l.due(now) {
 		g := l.open[key]
-		if g == nil {
-			continue
-		}
 		g.touched = false
 		if _, done := l.closed[key.String()]; done {
 			continue
@@ -95,7 +116,6 @@ func (l *live) show(out Output, now event.Time) {
 		g.update++
 		out.Timeline(l.preview.Make(key, g.rows, g.update))
 	}
-	l.touched = l.touched[:0]
 	for key, g := range l.open {
 		if now.Sub(g.last) > l.cfg.Longest {
 			delete(l.open, key)

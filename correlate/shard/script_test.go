@@ -69,6 +69,8 @@ func configOf(t *testing.T, d *datadriven.TestData) shard.Config {
 			cfg.Window.InOrder = false
 		case "live":
 			cfg.Live = true
+		case "every":
+			cfg.LiveEvery = duration(a)
 		case "shards":
 			a.Scan(t, 0, &cfg.Shards)
 		case "retention":

@@ -131,3 +131,40 @@ OPTIONS (
   partition_expiration_days = 90,
   require_partition_filter = TRUE
 );
+
+CREATE TABLE IF NOT EXISTS `PROJECT.DATASET.events` (
+  date DATE NOT NULL OPTIONS (description = "day of the event, UTC"),
+  event_id STRING NOT NULL OPTIONS (description = "event_ids of steps and alerts name it"),
+  kind STRING NOT NULL OPTIONS (description = "as edge_request, flow, span, exchange, process_exec, syscall"),
+  source STRING OPTIONS (description = "gcp, hubble, tetragon, otlp, socket or k8s"),
+  cluster STRING,
+  node STRING,
+  event_time TIMESTAMP OPTIONS (description = "the end, of what has a duration"),
+  observed_time TIMESTAMP OPTIONS (description = "when it was collected, where that was noted"),
+  start_time TIMESTAMP,
+  trace_id STRING,
+  span_id STRING,
+  parent_span_id STRING,
+  name STRING OPTIONS (description = "of the span, program, hook, file or host"),
+  verdict STRING OPTIONS (description = "forwarded, dropped, reset, …"),
+  http_status INT64,
+  namespace STRING,
+  pod STRING,
+  service STRING,
+  pid INT64,
+  exec_id STRING,
+  socket_cookie STRING OPTIONS (description = "decimal"),
+  src_address STRING,
+  src_port INT64,
+  dst_address STRING,
+  dst_port INT64,
+  destination STRING OPTIONS (description = "name of the far end"),
+  payload JSON OPTIONS (description = "all that its source said, redacted")
+)
+PARTITION BY date
+CLUSTER BY kind, trace_id, node, event_id
+OPTIONS (
+  description = "One row an event as it came, of no request and of one that was closed long before too; the view events_current has each once.",
+  partition_expiration_days = 90,
+  require_partition_filter = TRUE
+);

@@ -22,6 +22,13 @@ FROM `PROJECT.DATASET.alerts`
 WHERE date >= DATE_SUB(CURRENT_DATE(), INTERVAL 30 DAY)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY revision DESC) = 1;
 
+CREATE OR REPLACE VIEW `PROJECT.DATASET.events_current`
+OPTIONS (description = "Events, each once: one that was sent again is there as often.") AS
+SELECT *
+FROM `PROJECT.DATASET.events`
+WHERE date >= DATE_SUB(CURRENT_DATE(), INTERVAL 30 DAY)
+QUALIFY ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY observed_time) = 1;
+
 CREATE OR REPLACE VIEW `PROJECT.DATASET.agent_latency`
 OPTIONS (description = "How long calls take, by agent and stage.") AS
 SELECT

@@ -3,7 +3,7 @@ package bus
 import "strconv"
 
 // Permissions are the subjects that a user of the bus may publish and subscribe to,
-// and no others.
+// and no others; none where there are none.
 type Permissions struct{ Publish, Subscribe []string }
 
 // InboxPrefix is where a user takes answers, and nobody else: the server's default
@@ -44,6 +44,13 @@ func ProcessorPermissions(publicKey string) Permissions {
 // SinkPermissions are those of who delivers results: it reads the stream OUT.
 func SinkPermissions(publicKey string) Permissions {
 	return Permissions{append(reading(StreamOut), "$JS.ACK."+StreamOut+".>"), inbox(publicKey)}
+}
+
+// ListenerPermissions are those of any program that wants to hear of results as they
+// are sent: it subscribes to alerts, of one severity or of all, and to timelines, and
+// says nothing. What is sent while it is away it misses.
+func ListenerPermissions(publicKey string) Permissions {
+	return Permissions{nil, append(inbox(publicKey), outAlert+"*", outTimeline)}
 }
 
 // RecorderPermissions are those of who records: it reads the stream EVENTS.

@@ -35,7 +35,7 @@ func headerText(s string) string {
 // Letter is a result that a sink did not take.
 type Letter struct {
 	Sequence uint64    `json:"sequence"` // names it, for Resend
-	Kind     string    `json:"kind"`     // timeline or alert
+	Kind     string    `json:"kind"`     // timeline, alert or event
 	ID       string    `json:"id"`
 	Revision uint32    `json:"revision"`
 	Time     time.Time `json:"time"` // when it was given up
@@ -64,8 +64,13 @@ func Undelivered(ctx context.Context, js jetstream.JetStream, sink string, f fun
 		var kind Out
 		var ok bool
 		if l.name, kind, l.ID, l.Revision, ok = parseName(m.Header.Get(headerName)); ok {
-			if l.Kind = "timeline"; kind == OutAlert {
+			switch kind {
+			case OutAlert:
 				l.Kind = "alert"
+			case OutEvent:
+				l.Kind = "event"
+			default:
+				l.Kind = "timeline"
 			}
 			if err := f(&l); err != nil {
 				return err

@@ -91,7 +91,7 @@ var viewFiles embed.FS
 
 // viewNames is the order in which they can be made.
 var viewNames = []string{
-	"timelines_current", "steps_current", "alerts_current",
+	"timelines_current", "steps_current", "alerts_current", "events_current",
 	"agent_latency", "time_spent", "tokens_daily", "egress_destinations", "policy_denials",
 	"processes_by_tool", "unexplained", "join_quality", "alert_funnel",
 }

@@ -38,7 +38,7 @@ type Table struct {
 const Day = "date"
 
 // All are the tables.
-var All = []*Table{&Timelines, &Steps, &Alerts}
+var All = []*Table{&Timelines, &Steps, &Alerts, &Events}
 
 // Index is the place of a column.
 func (t *Table) Index(name string) int {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"cloud.google.com/go/bigquery/storage/managedwriter"
 	"google.golang.org/api/option"
@@ -26,9 +27,16 @@ type Options struct {
 	// Endpoint is another server than Google's, without TLS and credentials: HOST:PORT
 	// for Open, a URL for Init and Check.
 	Endpoint string
-	// Backfill writes steps and alerts to streams of their own whose rows become
+	// Epoch is the second part of the sequence of a change, behind the revision. A
+	// processor that took over has a higher one than that whose last writes may still be
+	// on their way.
+	Epoch uint64
+	// Events says that events come too, for the table events.
+	Events bool
+	// Backfill writes steps, alerts and events to streams of their own whose rows become
 	// visible together, on Close.
 	Backfill bool
+	Log      *slog.Logger // is told of columns that a table lacks; nil for nobody
 }
 
 func (o *Options) dataset() string { return o.Project + "." + o.Dataset }
@@ -44,6 +52,7 @@ func (o *Options) credentials() []option.ClientOption {
 //
 // Guarantee: what Write returned nil for is in the tables; with Backfill, steps and
 // alerts are after Close. A timeline that comes again, or late, changes nothing.
+// A timeline that is still open (revision 0) has a row in timelines, and no steps.
 // Steps and alerts that come again are there twice: the views take one of a kind.
 // Steps are written before the timeline whose revision the views look them up by.
 type Sink struct {
@@ -54,7 +63,8 @@ type Sink struct {
 	writers []*writer // in the order in which they are written
 }
 
-// Open connects. The tables have to be there.
+// Open connects. The tables have to be there; columns that they lack are left out
+// until they are added, which may happen while rows are written.
 func Open(ctx context.Context, o Options) (*Sink, error) {
 	clientOptions := o.credentials()
 	if o.Endpoint != "" {
@@ -62,6 +72,9 @@ func Open(ctx context.Context, o Options) (*Sink, error) {
 			option.WithEndpoint(o.Endpoint), option.WithoutAuthentication(),
 			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())),
 		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	own, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, stop)()
@@ -71,7 +84,11 @@ func Open(ctx context.Context, o Options) (*Sink, error) {
 		return nil, fmt.Errorf("open BigQuery: %w", err)
 	}
 	s := &Sink{opts: o, ctx: own, client: client, stop: stop}
-	for _, t := range []*tables.Table{&tables.Steps, &tables.Alerts, &tables.Timelines} {
+	list := []*tables.Table{&tables.Steps, &tables.Alerts, &tables.Timelines}
+	if o.Events {
+		list = append(list, &tables.Events)
+	}
+	for _, t := range list {
 		w := &writer{sink: s, table: t, pending: o.Backfill && len(t.Key) == 0}
 		if err := w.open(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open BigQuery: %w", s.explain(err)), s.release())
@@ -105,6 +122,9 @@ func (s *Sink) Write(ctx context.Context, batch []sinks.Record) error {
 			continue
 		}
 		for table, row := range rows {
+			if table == &tables.Steps && r.Revision == 0 { // it is open: these are not final
+				continue
+			}
 			for _, w := range s.writers {
 				if w.table == table {
 					w.add(i, row)
@@ -135,6 +155,8 @@ func rowsOf(r sinks.Record) (tables.Rows, error) {
 		return tables.OfTimeline(r.Data)
 	case sinks.Alert:
 		return tables.OfAlert(r.Data)
+	case sinks.Event:
+		return tables.OfEvent(r.Data)
 	}
 	return nil, fmt.Errorf("a record of kind %q has no table", r.Kind)
 }

@@ -1,15 +1,18 @@
 package bigquery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	bq "google.golang.org/api/bigquery/v2"
 	"google.golang.org/grpc/codes"
 
 	"github.com/sennit-io/sennit/schemas/alert"
@@ -127,10 +130,21 @@ func TestRevisions(t *testing.T) {
 	same(t, "timelines after old ones came again", []string{"a 2", "c 17"}, names(srv, "timelines", "timeline_id", "revision"))
 	same(t, "steps", []string{"a 1 s0", "a 1 s0", "a 2 s0", "a 2 s1", "b 1 s0", "b 1 s0"}, names(srv, "steps", "timeline_id", "revision", "step_id"))
 
-	before := open(t, srv, Options{}) // a processor that was replaced and does not know yet
+	// While a timeline is open its row is that of the last view of who leads; once it is
+	// closed no view counts, of whoever.
+	view := func(id string, update uint32) sinks.Record {
+		return record(id, 0, 1, func(tl *timeline.Timeline) { tl.State, tl.Update = timeline.Open, update })
+	}
+	before := open(t, srv, Options{Epoch: 9}) // a processor that was replaced and does not know yet
 	defer before.Close()
-	write(t, before, record("a", 1, 1))
-	same(t, "timelines after what another sends late", []string{"a 2", "c 17"}, names(srv, "timelines", "timeline_id", "revision"))
+	write(t, s, view("d", 2), view("e", 1), view("a", 7))
+	write(t, before, view("d", 50), view("a", 60))
+	write(t, s, view("e", 2))
+	same(t, "open timelines", []string{"a 2 0", "c 17 0", "d 0 2", "e 0 2"}, names(srv, "timelines", "timeline_id", "revision", "update"))
+	write(t, before, record("d", 1, 0))
+	write(t, s, view("d", 3))
+	same(t, "a timeline that is closed", []string{"a 2 0", "c 17 0", "d 1 0", "e 0 2"}, names(srv, "timelines", "timeline_id", "revision", "update"))
+	same(t, "steps of open timelines", []string{"a 1 s0", "a 1 s0", "a 2 s0", "a 2 s1", "b 1 s0", "b 1 s0"}, names(srv, "steps", "timeline_id", "revision", "step_id"))
 }
 
 // The rows that BigQuery refuses take only their own records with them.
@@ -311,4 +325,44 @@ func TestNoTables(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "sennit bigquery check p.d") {
 		t.Errorf("got %v, want what to do about it", err)
 	}
+}
+
+// A table that an older version made takes rows without the columns that it lacks,
+// and once it gets them, while rows are written, rows have them.
+func TestColumnsAreAdded(t *testing.T) {
+	f := func(backfill bool) {
+		t.Helper()
+		srv := server(t)
+		fields := srv.Table("p.d.steps").Schema.Fields
+		lacking := slices.DeleteFunc(slices.Clone(fields), func(f *bq.TableFieldSchema) bool { return f.Name == "model" || f.Name == "input_tokens" })
+		srv.Table("p.d.steps").Schema.Fields = lacking
+		var log bytes.Buffer
+		s := open(t, srv, Options{Backfill: backfill, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		write(t, s, record("before", 1, 1))
+		if text := log.String(); !strings.Contains(text, "table=steps columns=model,input_tokens") || !strings.Contains(text, "bigquery init") {
+			t.Errorf("it says %q", text)
+		}
+		if _, err := Init(t.Context(), Options{Project: "p", Dataset: "d", Endpoint: srv.HTTP}, Layout{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 { // the answer to the first says that there are columns
+			write(t, s, record(fmt.Sprint("after", i), 1, 1))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "steps", []string{"after0 <nil> <nil>", "after1 m 7", "before <nil> <nil>"}, names(srv, "steps", "timeline_id", "model", "input_tokens"))
+	}
+	f(false)
+	f(true)
+}
+
+func TestEvents(t *testing.T) {
+	srv := server(t)
+	s := open(t, srv, Options{Events: true})
+	defer s.Close()
+	e := event.Event{ID: event.ID{7}, Kind: event.KindProcessExec, Time: start, Payload: &event.Process{Binary: "/bin/sh"}}
+	write(t, s, sinks.Record{Kind: sinks.Event, ID: e.ID.String(), Data: e.AppendJSON(nil)}, record("a", 1, 1))
+	same(t, "events", []string{"07000000000000000000000000000000 process_exec /bin/sh"}, names(srv, "events", "event_id", "kind", "name"))
+	same(t, "timelines", []string{"a"}, names(srv, "timelines", "timeline_id"))
 }

@@ -23,7 +23,9 @@ type writer struct {
 	table   *tables.Table
 	pending bool // to streams of its own; else the default one
 
-	stream *managedwriter.ManagedStream   // nil after an error
+	lacks  []string                       // columns that the table does not have yet
+	fitted bool                           // it was asked
+	stream *managedwriter.ManagedStream   // nil after an error, or when the table has got columns
 	offset int64                          // of a pending stream
 	full   []*managedwriter.ManagedStream // pending streams that are to be committed
 
@@ -39,11 +41,15 @@ func (w *writer) open() error {
 		kind = managedwriter.PendingStream
 	}
 	o := &w.sink.opts
+	parent := managedwriter.TableParentFromParts(o.Project, o.Dataset, w.table.Name)
+	if err := w.fit(parent); err != nil {
+		return err
+	}
 	var err error
 	w.offset = 0
 	w.stream, err = w.sink.client.NewManagedStream(w.sink.ctx,
-		managedwriter.WithDestinationTable(managedwriter.TableParentFromParts(o.Project, o.Dataset, w.table.Name)),
-		managedwriter.WithType(kind), managedwriter.WithSchemaDescriptor(w.table.Descriptor()),
+		managedwriter.WithDestinationTable(parent),
+		managedwriter.WithType(kind), managedwriter.WithSchemaDescriptor(w.descriptor()),
 		managedwriter.EnableWriteRetries(true), managedwriter.WithTraceID("sennit"))
 	return err
 }
@@ -58,6 +64,9 @@ func (w *writer) reset() {
 }
 
 func (w *writer) add(record int, row tables.Row) {
+	for _, name := range w.lacks {
+		row[w.table.Index(name)] = tables.Value{}
+	}
 	w.buf = w.table.AppendProto(w.buf, row)
 	if len(w.table.Key) > 0 {
 		kind, sequence := w.change(row)
@@ -74,14 +83,18 @@ var (
 )
 
 // change says what becomes of the row that is there, and the place of this change
-// in the order of all.
+// in the order of all: revision/epoch/update. Revisions are the same whoever writes
+// them, and what is open (revision 0) never takes the place of what is closed; epochs
+// tell the views of one that is open apart when another has taken over.
 func (w *writer) change(row tables.Row) (kind, sequence string) {
 	kind = "UPSERT"
 	if row[supersededColumn].Set {
 		kind = "DELETE"
 	}
-	b := strconv.AppendUint(make([]byte, 0, 24), uint64(row[revisionColumn].Num), 16)
-	return kind, string(strconv.AppendUint(append(b, '/'), uint64(row[updateColumn].Num), 16))
+	b := strconv.AppendUint(make([]byte, 0, 32), uint64(row[revisionColumn].Num), 16)
+	b = strconv.AppendUint(append(b, '/'), w.sink.opts.Epoch, 16)
+	b = strconv.AppendUint(append(b, '/'), uint64(row[updateColumn].Num), 16)
+	return kind, string(b)
 }
 
 // request is one append and the records that its rows are of.
@@ -139,8 +152,10 @@ func (w *writer) send(ctx context.Context, refused map[int]error) error {
 			}
 		}
 		var again []request
+		grown := false
 		for i, r := range now {
 			answer, err := results[i].FullResponse(ctx)
+			grown = grown || w.grown(answer.GetUpdatedSchema())
 			if err == nil || w.pending && status.Code(err) == codes.AlreadyExists { // it came, and its answer was lost
 				w.offset += int64(len(r.rows))
 				continue
@@ -155,6 +170,9 @@ func (w *writer) send(ctx context.Context, refused map[int]error) error {
 			}
 		}
 		todo = append(again, todo[len(now):]...)
+		if grown {
+			w.setAside()
+		}
 	}
 	w.done = true
 	return nil
@@ -180,12 +198,16 @@ func (r *request) without(bad []*storagepb.RowError, t *tables.Table, refused ma
 // after some; and whether the rows came is not known, so the next offset of a
 // pending stream is not either. What that one has is committed all the same.
 func (w *writer) failed(err error) error {
+	w.setAside()
+	return err
+}
+
+func (w *writer) setAside() {
 	if w.pending {
 		w.full = append(w.full, w.stream)
 	}
 	_ = w.stream.Close() // always io.EOF
 	w.stream = nil
-	return err
 }
 
 // commit makes the rows of pending streams visible, all at once.

@@ -18,6 +18,7 @@ type Config struct {
 	Takes []sinks.Kind // which records it is for
 	Wants func(*sinks.Record) bool
 	Sink  sinks.Sink
+	Open  bool // it wants to see timelines while they are open: Show
 
 	// A batch is as many records as came within BatchWait (100 ms), at most BatchCount
 	// (100) with BatchBytes (4 MiB), and none of them twice.
@@ -195,4 +196,30 @@ func (l *Lane) Try(ctx context.Context, r sinks.Record) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Show hands the sink timelines as they are while they are open (revision 0), past the
+// queue. What it does not take is not tried again, for it will be another soon; it is
+// counted.
+func (l *Lane) Show(ctx context.Context, batch []sinks.Record) error {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	err := l.Sink.Write(ctx, batch)
+	var failures sinks.Failures
+	missed := 0
+	if errors.As(err, &failures) {
+		missed = len(failures)
+	} else if err != nil {
+		missed = len(batch)
+	}
+	if err != nil {
+		l.failed(err)
+	}
+	l.shown.Add(uint64(len(batch) - missed))
+	l.unshown.Add(uint64(missed))
+	return err
 }

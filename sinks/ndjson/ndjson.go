@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Writer appends lines that come numbered from a stream. What a line's number
@@ -17,12 +18,17 @@ import (
 // was last made safe; on opening, what is longer is cut off. Not for concurrent
 // use.
 //
-// Guarantee: a line that Sync has returned for is in the file, once.
+// With a Rotation the file is renamed now and then, behind a whole line, and another
+// begun under its name.
+//
+// Guarantee: a line that Sync has returned for is in the file, or in one of those that
+// were renamed and kept, once.
 type Writer struct {
-	file *os.File
-	out  *bufio.Writer
-	path string
-	at   position
+	file   *os.File // nil for To
+	out    *bufio.Writer
+	path   string
+	at     position
+	rotate Rotation
 }
 
 // position is what is safe.
@@ -30,15 +36,26 @@ type position struct {
 	Stream   int64  `json:"stream"` // identity of the stream that numbers the lines
 	Sequence uint64 `json:"sequence"`
 	Bytes    int64  `json:"bytes"`
+	// Began is when the first line of the file was written, in seconds since the Unix
+	// epoch; 0 is not known.
+	Began int64 `json:"began,omitempty"`
+	// Rotated is the name that the file is about to get.
+	Rotated string `json:"rotated,omitempty"`
 }
 
 // ErrStream says that a file was written from another stream.
 var ErrStream = errors.New("the file was written from another stream: move it away, or give another name")
 
+// To writes lines behind a number to out, as standard output, which remembers nothing:
+// what is safe there is not known.
+func To(out io.Writer, after uint64) *Writer {
+	return &Writer{out: bufio.NewWriterSize(out, 1<<16), at: position{Sequence: after}}
+}
+
 // Open opens or makes a file for lines of a stream. A file without a position
 // beside it is taken over as it is.
-func Open(path string, stream int64) (*Writer, error) {
-	w := &Writer{path: path, at: position{Stream: stream}}
+func Open(path string, stream int64, r Rotation) (*Writer, error) {
+	w := &Writer{path: path, at: position{Stream: stream}, rotate: r}
 	raw, err := os.ReadFile(w.beside())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -55,12 +72,25 @@ func Open(path string, stream int64) (*Writer, error) {
 			return nil, fmt.Errorf("open %s: %w", path, ErrStream)
 		}
 	}
-	if w.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if w.at.Rotated != "" { // it was killed while it rotated
+		if err := w.renamed(); err != nil {
+			return nil, fmt.Errorf("open results: %w", err)
+		}
+	}
+	if err := w.openFile(); err != nil {
 		return nil, fmt.Errorf("open results: %w", err)
+	}
+	return w, nil
+}
+
+// openFile opens the file at its position.
+func (w *Writer) openFile() (err error) {
+	if w.file, err = os.OpenFile(w.path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return err
 	}
 	info, err := w.file.Stat()
 	if err == nil && info.Size() < w.at.Bytes {
-		err = fmt.Errorf("%s is shorter than what was written to it: it was cut; delete %s to go on behind its end", path, w.beside())
+		err = fmt.Errorf("%s is shorter than what was written to it: it was cut; delete %s to go on behind its end", w.path, w.beside())
 	}
 	if err == nil {
 		err = w.file.Truncate(w.at.Bytes)
@@ -69,10 +99,10 @@ func Open(path string, stream int64) (*Writer, error) {
 		_, err = w.file.Seek(w.at.Bytes, io.SeekStart)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open results: %w", err), w.file.Close())
+		return errors.Join(err, w.file.Close())
 	}
 	w.out = bufio.NewWriterSize(w.file, 1<<20)
-	return w, nil
+	return nil
 }
 
 func (w *Writer) beside() string { return w.path + ".position" }
@@ -91,26 +121,40 @@ func (w *Writer) Write(sequence uint64, line []byte) error {
 	if err := w.out.WriteByte('\n'); err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	w.at.Sequence = sequence
+	if w.at.Sequence = sequence; w.at.Began == 0 {
+		w.at.Began = time.Now().Unix()
+	}
 	w.at.Bytes += int64(len(line)) + 1
 	return nil
 }
 
-// Sync makes all lines safe.
+// Sync makes all lines safe, and rotates the file if it is time to.
 func (w *Writer) Sync() error {
-	if err := w.out.Flush(); err != nil {
+	err := w.out.Flush()
+	if err == nil && w.file != nil {
+		err = w.file.Sync()
+	}
+	if err == nil && w.file != nil {
+		err = w.note()
+	}
+	if err == nil && w.due() {
+		err = w.rotateNow()
+	}
+	if err != nil {
 		return fmt.Errorf("write results: %w", err)
 	}
-	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
+	return nil
+}
+
+// note makes the position safe.
+func (w *Writer) note() error {
 	b, err := json.Marshal(w.at)
 	if err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(w.path), filepath.Base(w.path)+".position-*")
 	if err != nil {
-		return fmt.Errorf("write results: %w", err)
+		return err
 	}
 	_, err = tmp.Write(append(b, '\n'))
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
@@ -118,10 +162,16 @@ func (w *Writer) Sync() error {
 		err = os.Rename(tmp.Name(), w.beside())
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write results: %w", err), os.Remove(tmp.Name()))
+		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	return nil
 }
 
 // Close makes all lines safe and closes the file.
-func (w *Writer) Close() error { return errors.Join(w.Sync(), w.file.Close()) }
+func (w *Writer) Close() error {
+	err := w.Sync()
+	if w.file != nil {
+		err = errors.Join(err, w.file.Close())
+	}
+	return err
+}

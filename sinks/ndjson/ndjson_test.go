@@ -1,11 +1,14 @@
 package ndjson
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, w *Writer, from, to uint64) {
@@ -19,7 +22,7 @@ func write(t *testing.T, w *Writer, from, to uint64) {
 
 func open(t *testing.T, path string) *Writer {
 	t.Helper()
-	w, err := Open(path, 7)
+	w, err := Open(path, 7, Rotation{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,16 +74,143 @@ func TestOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	content(t, path, "before\nline 1\n")
-	if _, err := Open(path, 8); !errors.Is(err, ErrStream) {
+	if _, err := Open(path, 8, Rotation{}); !errors.Is(err, ErrStream) {
 		t.Errorf("another stream: %v", err)
 	}
 	if err := os.Truncate(path, 3); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, 7); err == nil {
+	if _, err := Open(path, 7, Rotation{}); err == nil {
 		t.Error("a file that was cut was taken")
 	}
-	if _, err := Open(filepath.Join(dir, "none", "out.jsonl"), 7); err == nil {
+	if _, err := Open(filepath.Join(dir, "none", "out.jsonl"), 7, Rotation{}); err == nil {
 		t.Error("a folder that is not there was taken")
+	}
+}
+
+// files are the files of a folder by name, those that were renamed as r0, r1, ….
+func files(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	n := 0
+	for _, name := range names {
+		if strings.HasSuffix(name, ".position") {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		label := filepath.Base(name)
+		if label != "out.jsonl" && label != "out-mine.jsonl" {
+			label = fmt.Sprint("r", n)
+			n++
+		}
+		fmt.Fprintf(&text, "%s: %s\n", label, strings.ReplaceAll(strings.TrimSpace(string(b)), "\n", ","))
+	}
+	return text.String()
+}
+
+// A file is renamed behind a whole line when it is large enough or old enough, the
+// oldest go, and through a kill at any point of it each line is there once.
+func TestRotation(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out.jsonl")
+	if err := os.WriteFile(filepath.Join(dir, "out-mine.jsonl"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begin := func() *Writer {
+		t.Helper()
+		w, err := Open(path, 7, Rotation{Bytes: 14, Keep: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	sync := func(w *Writer) {
+		t.Helper()
+		if err := w.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(want string) {
+		t.Helper()
+		if got := files(t, dir); got != want {
+			t.Errorf("there is\n%swant\n%s", got, want)
+		}
+	}
+	w := begin()
+	write(t, w, 1, 1)
+	sync(w)
+	f("out-mine.jsonl: mine\nout.jsonl: line 1\n")
+	write(t, w, 2, 3)
+	sync(w)
+	f("r0: line 1,line 2,line 3\nout-mine.jsonl: mine\nout.jsonl: \n")
+	write(t, w, 4, 5)
+	sync(w)
+	write(t, w, 6, 7)
+	sync(w) // the first goes
+	f("r0: line 4,line 5\nr1: line 6,line 7\nout-mine.jsonl: mine\nout.jsonl: \n")
+
+	// Killed after it said what it would do, before and after the file was renamed.
+	for i, done := range []bool{false, true} {
+		from := uint64(8 + i)
+		write(t, w, from, from)
+		sync(w)
+		w.at.Rotated = fmt.Sprintf("out-2%03d0101T000000.000000000.jsonl", 900+i)
+		if err := w.note(); err != nil {
+			t.Fatal(err)
+		}
+		if done {
+			if err := os.Rename(path, filepath.Join(dir, w.at.Rotated)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.file.Close()
+		w = begin()
+		if w.Last() != from {
+			t.Errorf("last is %d, want %d", w.Last(), from)
+		}
+		write(t, w, from-1, from) // comes again
+		sync(w)
+	}
+	f("r0: line 4,line 5\nr1: line 6,line 7\nr2: line 8\nr3: line 9\nout-mine.jsonl: mine\nout.jsonl: \n")
+	write(t, w, 10, 10)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	old, err := Open(filepath.Join(t.TempDir(), "out.jsonl"), 7, Rotation{Age: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, old, 1, 1)
+	sync(old)
+	f2 := func(want string) {
+		t.Helper()
+		if got := files(t, filepath.Dir(old.path)); got != want {
+			t.Errorf("there is\n%swant\n%s", got, want)
+		}
+	}
+	f2("out.jsonl: line 1\n")
+	old.at.Began -= 3600
+	write(t, old, 2, 2)
+	sync(old)
+	f2("r0: line 1,line 2\nout.jsonl: \n")
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTo(t *testing.T) {
+	var b bytes.Buffer
+	w := To(&b, 4)
+	write(t, w, 3, 6)
+	if err := w.Close(); err != nil || b.String() != "line 5\nline 6\n" {
+		t.Errorf("%q, %v", b.String(), err)
 	}
 }

@@ -4,6 +4,7 @@
 //	DIR/timelines/date=2026-11-23/part-GENERATION.parquet
 //	DIR/steps/date=2026-11-23/…
 //	DIR/alerts/date=2026-11-23/…
+//	DIR/events/date=2026-11-23/…
 //
 // A generation is what came between two rotations. Its records are first kept in
 // a journal, so that they are safe before their files are: a file gets its name
@@ -127,6 +128,8 @@ func rowsOf(kind sinks.Kind, data []byte) (tables.Rows, error) {
 		return tables.OfTimeline(data)
 	case sinks.Alert:
 		return tables.OfAlert(data)
+	case sinks.Event:
+		return tables.OfEvent(data)
 	}
 	return nil, fmt.Errorf("a record of kind %q has no table", kind)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,12 +24,9 @@ type fileSink struct {
 	missed func(messages uint64) // told what the stream had dropped
 }
 
-func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slog.Logger, missed func(uint64)) (*fileSink, error) {
-	created, err := bus.OutCreated(ctx, js)
-	if err != nil {
-		return nil, err
-	}
-	w, err := ndjson.Open(path, created)
+// openFile opens a file, or for "-" standard output, which gets what comes from now on.
+func openFile(ctx context.Context, js jetstream.JetStream, path string, r ndjson.Rotation, log *slog.Logger, missed func(uint64)) (*fileSink, error) {
+	w, err := openWriter(ctx, js, path, r)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +35,18 @@ func openFile(ctx context.Context, js jetstream.JetStream, path string, log *slo
 		return nil, errors.Join(err, w.Close())
 	}
 	return f, nil
+}
+
+func openWriter(ctx context.Context, js jetstream.JetStream, path string, r ndjson.Rotation) (*ndjson.Writer, error) {
+	if path == "-" {
+		end, err := bus.OutEnd(ctx, js)
+		return ndjson.To(os.Stdout, end), err
+	}
+	created, err := bus.OutCreated(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	return ndjson.Open(path, created, r)
 }
 
 // connect reads on where the file ends.

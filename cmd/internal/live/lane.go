@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,7 +16,8 @@ import (
 // lane serves a sink from the bus, which keeps what the sink has not taken.
 type lane struct {
 	*fanout.Lane
-	results *results
+	results  *results
+	evidence *evidence // nil: the sink takes no events
 }
 
 // openLane finds the sink's place in the stream, or makes one, before anything that
@@ -23,17 +25,30 @@ type lane struct {
 func openLane(ctx context.Context, js jetstream.JetStream, c fanout.Config) (*lane, error) {
 	r := &results{js: js, sink: c.Name}
 	for _, k := range c.Takes {
-		r.kinds = append(r.kinds, bus.Out(k))
+		if k != sinks.Event {
+			r.kinds = append(r.kinds, bus.Out(k))
+		}
 	}
 	if err := r.connect(ctx); err != nil {
 		return nil, err
 	}
-	return &lane{fanout.New(c), r}, nil
+	l := &lane{Lane: fanout.New(c), results: r}
+	if slices.Contains(c.Takes, sinks.Event) {
+		l.evidence = &evidence{js: js, sink: c.Name}
+		if err := l.evidence.connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
 }
 
 func (l *lane) run(ctx context.Context) error {
 	l.results.broken = true // what was fetched the last time may be with another processor now
-	return l.Run(ctx, l.results)
+	if l.evidence == nil {
+		return l.Run(ctx, l.results)
+	}
+	l.evidence.broken = true
+	return l.Run(ctx, &both{results: l.results, evidence: l.evidence})
 }
 
 // results hand a sink what the bus has for it.

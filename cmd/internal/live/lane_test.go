@@ -20,7 +20,7 @@ import (
 // A receiver that never answers does not delay another, however many alerts there
 // are; its own wait on the bus, and are counted.
 func TestDeadReceiverDelaysNobody(t *testing.T) {
-	const many = 5000
+	const many = 10_000
 	js := bustest.Start(t)
 	ctx, stop := context.WithCancel(t.Context())
 	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ctx.Done() }))

@@ -169,7 +169,7 @@ var (
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
-	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
+	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts; shown and unshown are views of open requests.", []string{"sink", "what"}, nil)
 	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
 	descUntaken   = prometheus.NewDesc("sennit_sink_missed_messages_total", "Messages that the stream of results dropped before the sink had taken them, at most: some may not have been for it.", []string{"sink"}, nil)
 	descStream    = prometheus.NewDesc("sennit_bus_stream_bytes", "Size of a stream of the bus.", []string{"stream"}, nil)
@@ -299,6 +299,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range m.lanes {
 		st := l.Status()
 		count(descSinks, st.Delivered, st.Name, "delivered")
+		count(descSinks, st.Shown, st.Name, "shown")
+		count(descSinks, st.Unshown, st.Name, "unshown")
 		count(descSinks, st.Retried, st.Name, "retried")
 		count(descSinks, st.Dead, st.Name, "dead")
 		count(descSinks, st.Ignored, st.Name, "ignored")

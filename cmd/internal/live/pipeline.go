@@ -14,13 +14,15 @@ import (
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/sinks/fanout"
+	"github.com/sennit-io/sennit/sinks/ndjson"
 )
 
 // PipelineOptions say how events become timelines, and where these go.
 type PipelineOptions struct {
 	Shards int // 0 for one a core
 	Window window.Config
-	Out    string // file of the timelines
+	Out    string // file of the timelines; "-" for standard output
+	Rotate ndjson.Rotation
 	Rules  *detect.Set
 	Sinks  []fanout.Config
 }
@@ -34,15 +36,21 @@ type pipeline struct {
 	file      *fileSink
 	lanes     []*lane
 	leading   *leadership // nil: alone
+	watch     *watch      // nil: no sink wants to see what is open
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log, Tracer: s.tracer()})
+	w := newShowing(out.Sinks, s.Log)
+	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log, Tracer: s.tracer()}
+	if w != nil {
+		opts.Watch, opts.WatchEvery = w.take, showEvery
+	}
+	p, err := NewProcessor(js, o.metrics, opts)
 	if err != nil {
 		return nil, err
 	}
-	l := &pipeline{js: js, log: s.Log, metrics: o.metrics, processor: p, leading: leading}
-	if l.file, err = openFile(ctx, js, out.Out, s.Log, func(n uint64) { o.metrics.missed(fileName, n) }); err != nil {
+	l := &pipeline{js: js, log: s.Log, metrics: o.metrics, processor: p, leading: leading, showing: w}
+	if l.file, err = openFile(ctx, js, out.Out, out.Rotate, s.Log, func(n uint64) { o.metrics.missed(fileName, n) }); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	for _, c := range out.Sinks {
@@ -85,6 +93,7 @@ func (p *pipeline) run(ctx context.Context) error {
 		defer stopWorking()
 		return p.file.run(sinking)
 	})
+	g.Go(func() error { return p.showing.run(working, p.lanes) })
 	// What they have not delivered by then waits for the next start.
 	for _, l := range p.lanes {
 		g.Go(func() error { return errors.Join(p.leading.while(sinking, l.run), l.Close()) })

@@ -48,6 +48,12 @@ type Options struct {
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
+	// Watch is given every revision and, if this processor leads, requests while they are
+	// open (revision 0): those that have been for WatchEvery, at most as often; with 0 all,
+	// at most once a second. Nil for nobody, and then nothing is made of what is open. It
+	// must not change them, and hold nobody up.
+	Watch      func(t *timeline.Timeline)
+	WatchEvery time.Duration
 	// Committed is told of a turn's events as soon as they are in the state, and how
 	// long that took; nil for nobody. They must not be changed.
 	Committed func(events []event.Event, took time.Duration)
@@ -114,7 +120,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		o.Keep = 24 * time.Hour
 	}
 	cfg := shard.DefaultConfig()
-	cfg.Shards, cfg.Window = o.Shards, o.Window
+	cfg.Shards, cfg.Window, cfg.Live, cfg.LiveEvery = o.Shards, o.Window, o.Watch != nil, o.WatchEvery
 	w := cfg.Window
 	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: o.Keep})
 	if err != nil {
@@ -153,6 +159,12 @@ func (p *Processor) recover() error {
 // Timeline takes what the engine decides.
 func (p *Processor) Timeline(t *timeline.Timeline) {
 	if p.muted {
+		return
+	}
+	if p.opts.Watch != nil && (t.Revision > 0 || p.opts.Leads()) {
+		defer p.opts.Watch(t)
+	}
+	if t.Revision == 0 { // it is open: nothing was decided
 		return
 	}
 	p.judge(t)

@@ -37,7 +37,7 @@ type User struct {
 	perm bus.Permissions
 }
 
-// Write makes keys for nodes, the processor, the sinks and a recorder in a folder,
+// Write makes keys for nodes, the processor, the sinks, a recorder and a listener in a folder,
 // and the configuration of them all. Keys that are there are kept, and so are nodes
 // that have one: to take a node's right away, its file is deleted.
 func Write(dir string, nodes []string) ([]User, error) {
@@ -51,7 +51,8 @@ func Write(dir string, nodes []string) ([]User, error) {
 	nodes = append(had, nodes...)
 	slices.Sort(nodes)
 	nodes = slices.Compact(nodes)
-	users := []User{{Name: "processor", File: "processor" + suffix}, {Name: "sinks", File: "sinks" + suffix}, {Name: "recorder", File: "recorder" + suffix}}
+	users := []User{{Name: "processor", File: "processor" + suffix}, {Name: "sinks", File: "sinks" + suffix}, {Name: "recorder", File: "recorder" + suffix}, {Name: "listener", File: "listener" + suffix}}
+	fixed := len(users)
 	for _, n := range nodes {
 		users = append(users, User{Name: "node " + strconv.Quote(n), File: prefix + bus.NodeToken(n) + suffix, node: bus.NodeToken(n)})
 	}
@@ -67,8 +68,10 @@ func Write(dir string, nodes []string) ([]User, error) {
 			u.perm = bus.SinkPermissions(u.key)
 		case "recorder":
 			u.perm = bus.RecorderPermissions(u.key)
+		case "listener":
+			u.perm = bus.ListenerPermissions(u.key)
 		default:
-			u.perm = bus.NodePermissions(nodes[i-3], u.key)
+			u.perm = bus.NodePermissions(nodes[i-fixed], u.key)
 		}
 	}
 	return users, replace(filepath.Join(dir, Config), text(users))
@@ -188,6 +191,10 @@ func (u *User) write(b *bytes.Buffer) {
 		verb string
 		list []string
 	}{{"publish", u.perm.Publish}, {"subscribe", u.perm.Subscribe}} {
+		if len(side.list) == 0 { // to the server, nothing allowed would be everything
+			fmt.Fprintf(b, "          %s: { deny: [ \">\" ] }\n", side.verb)
+			continue
+		}
 		fmt.Fprintf(b, "          %s: { allow: [\n", side.verb)
 		for _, s := range side.list {
 			fmt.Fprintf(b, "            %q\n", s)

@@ -211,11 +211,36 @@ func TestUsers(t *testing.T) {
 		t.Error(d)
 	}
 
+	// Whoever listens hears the alerts of a severity, and can do nothing.
+	listener := connect(t, url, filepath.Join(dir, "listener.nk"))
+	heard, err := listener.SubscribeSync("sennit.out.alert.high")
+	if err == nil {
+		err = listener.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, severity := range []string{"low", "high"} {
+		ack, err := bus.Publish(processor.js, bus.OutAlert, bus.AlertID(severity, severity, 1, "open"), []byte(severity), uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-ack.Ok()
+	}
+	if m, err := heard.NextMsg(5 * time.Second); err != nil || string(m.Data) != "high" {
+		t.Errorf("the listener hears %v, %v", m, err)
+	}
+	listener.refused(t, "a listener reading events", listener.hears("sennit.events.>"))
+	listener.refused(t, "a listener reading dead letters", listener.hears("sennit.undelivered.*"))
+	listener.refused(t, "a listener reading answers", listener.hears(processor.inbox+".>"))
+	listener.refused(t, "a listener writing results", listener.says("sennit.out.alert.high"))
+	listener.refused(t, "a listener asking for JetStream", listener.says("$JS.API.INFO"))
+
 	hook, err := bus.NewConsumer(ctx, processor.js, "hook", bus.OutTimeline)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack, err := bus.Publish(processor.js, bus.OutTimeline, "x/1", []byte("{}"), 0)
+	ack, err := bus.Publish(processor.js, bus.OutTimeline, "x/1", []byte("{}"), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +292,7 @@ func TestAgain(t *testing.T) {
 	for _, u := range second {
 		made[u.Name] = u.New
 	}
-	want := map[string]bool{"processor": false, "sinks": false, "recorder": false, `node "a"`: false, `node "b"`: false, `node "c"`: true}
+	want := map[string]bool{"processor": false, "sinks": false, "recorder": false, "listener": false, `node "a"`: false, `node "b"`: false, `node "c"`: true}
 	if d := cmp.Diff(want, made); d != "" {
 		t.Error(d)
 	}

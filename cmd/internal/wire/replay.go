@@ -98,6 +98,7 @@ func Replay(ctx context.Context, o Options) error {
 		o.Replay.Progress = m.show
 	}
 	pace := &pacer{speed: o.Speed, push: func(b *event.Batch, now event.Time) error {
+		feed.events(b) // it is the engine's afterwards
 		eng.Push(b, now)
 		return errFirst(eng.Err(), out.results.err, out.unmatched.err, feed.err)
 	}}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/sennit-io/sennit/schemas/alert"
+	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/tables"
 	"github.com/sennit-io/sennit/schemas/timeline"
 	"github.com/sennit-io/sennit/sinks"
 )
@@ -15,6 +17,7 @@ import (
 type NamedSink struct {
 	Name string
 	sinks.Sink
+	Events bool // it takes events too
 }
 
 // A batch is written when it has so many records, or bytes.
@@ -28,17 +31,24 @@ const stepBytes = 1200
 
 // feed hands every revision to the sinks as it comes, as a live processor does.
 type feed struct {
-	ctx    context.Context
-	sinks  []NamedSink
-	batch  []sinks.Record
-	bytes  int
-	failed int   // records that a sink refused, which ends nothing
-	first  error // of them
-	err    error // what ended it
+	ctx   context.Context
+	sinks []NamedSink
+	batch []sinks.Record
+	bytes int
+	some  []sinks.Record // those of a batch for a sink that takes no events
+
+	wantEvents bool
+	failed     int   // records that a sink refused, which ends nothing
+	first      error // of them
+	err        error // what ended it
 }
 
 func newFeed(ctx context.Context, to []NamedSink) *feed {
-	return &feed{ctx: ctx, sinks: to}
+	f := &feed{ctx: ctx, sinks: to}
+	for _, s := range to {
+		f.wantEvents = f.wantEvents || s.Events
+	}
+	return f
 }
 
 // timeline takes a revision and what is to be told of its alerts.
@@ -57,6 +67,23 @@ func (f *feed) timeline(t *timeline.Timeline, told []alert.Alert) {
 	}
 }
 
+// events takes events before the engine has them.
+func (f *feed) events(b *event.Batch) {
+	if !f.wantEvents || f.err != nil {
+		return
+	}
+	for i := range b.Events {
+		e := &b.Events[i]
+		if !tables.InEvents(e) {
+			continue
+		}
+		f.add(sinks.Record{Kind: sinks.Event, ID: e.ID.String(), Data: e.AppendJSON(nil)})
+		if len(f.batch) >= feedRecords || f.bytes >= feedBytes {
+			f.write()
+		}
+	}
+}
+
 func (f *feed) add(r sinks.Record) {
 	f.batch = append(f.batch, r)
 	f.bytes += len(r.Data)
@@ -64,7 +91,14 @@ func (f *feed) add(r sinks.Record) {
 
 func (f *feed) write() {
 	for _, s := range f.sinks {
-		err := s.Write(f.ctx, f.batch)
+		batch := f.batch
+		if f.wantEvents && !s.Events {
+			batch = f.results()
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		err := s.Write(f.ctx, batch)
 		var failed sinks.Failures
 		switch {
 		case err == nil:
@@ -77,6 +111,17 @@ func (f *feed) write() {
 	}
 	clear(f.batch)
 	f.batch, f.bytes = f.batch[:0], 0
+}
+
+// results are those of the batch.
+func (f *feed) results() []sinks.Record {
+	f.some = f.some[:0]
+	for _, r := range f.batch {
+		if r.Kind != sinks.Event {
+			f.some = append(f.some, r)
+		}
+	}
+	return f.some
 }
 
 // close writes what is left and closes the sinks.

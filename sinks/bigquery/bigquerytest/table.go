@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	bq "google.golang.org/api/bigquery/v2"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
@@ -47,6 +48,15 @@ func (t *table) current() []Row {
 		}
 	}
 	return rows
+}
+
+// schema is how the Storage Write API describes the columns.
+func (t *table) schema() *storagepb.TableSchema {
+	s := &storagepb.TableSchema{}
+	for _, f := range t.meta.Schema.Fields {
+		s.Fields = append(s.Fields, &storagepb.TableFieldSchema{Name: f.Name})
+	}
+	return s
 }
 
 // fields by name; BigQuery's names do not tell upper from lower case.

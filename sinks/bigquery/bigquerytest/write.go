@@ -50,7 +50,11 @@ func (s *Server) GetWriteStream(_ context.Context, r *storagepb.GetWriteStreamRe
 	} else if !strings.HasSuffix(r.Name, defaultSuffix) || s.tables[nameOf(r.Name)] == nil {
 		return nil, status.Errorf(codes.NotFound, "stream %s was not found", r.Name)
 	}
-	return &storagepb.WriteStream{Name: r.Name, Type: kind, Location: "us"}, nil
+	answer := &storagepb.WriteStream{Name: r.Name, Type: kind, Location: "us"}
+	if t := s.tables[nameOf(r.Name)]; r.View == storagepb.WriteStreamView_FULL && t != nil {
+		answer.TableSchema = t.schema()
+	}
+	return answer, nil
 }
 
 // FinalizeWriteStream lets no more be appended.
@@ -244,10 +248,7 @@ func (s *Server) apply(c *connection, t *table, r *storagepb.AppendRowsRequest) 
 	answer := &storagepb.AppendRowsResponse{WriteStream: c.stream, Response: &storagepb.AppendRowsResponse_AppendResult_{AppendResult: result}}
 	if c.version != t.version {
 		c.version = t.version
-		answer.UpdatedSchema = &storagepb.TableSchema{}
-		for _, f := range t.meta.Schema.Fields {
-			answer.UpdatedSchema.Fields = append(answer.UpdatedSchema.Fields, &storagepb.TableFieldSchema{Name: f.Name})
-		}
+		answer.UpdatedSchema = t.schema()
 	}
 	return answer
 }
