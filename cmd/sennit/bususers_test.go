@@ -123,7 +123,11 @@ func TestBusUsers(t *testing.T) {
 	as := func(verb, user string, more ...string) []string {
 		return append(append([]string{verb, "--data", filepath.Join(dir, user), "--nats-nkey", filepath.Join(keys, user+".nk")}, more...), shown...)
 	}
-	p := startService(t, as("processor", "processor", "--lateness", "1s")...)
+	// The processor posts alerts too: a durable receiver on a bus that is another's.
+	hook := receive(t, nil)
+	writeFiles(t, dir, map[string]string{"rules/tell.yaml": tellRules, "secret": testSecret})
+	p := startService(t, as("processor", "processor", "--lateness", "1s", "--rules", filepath.Join(dir, "rules"),
+		"--webhook", hook.URL+"#name=hook", "--webhook-secret-file", filepath.Join(dir, "secret"))...)
 	r := startService(t, "record", "--out", filepath.Join(dir, "events"), "--nats-nkey", filepath.Join(keys, "recorder.nk"), "--config", settings)
 	receiving := []string{"--otlp-grpc", "", "--otlp-http", "127.0.0.1:0"}
 	requests := 0
@@ -139,6 +143,7 @@ func TestBusUsers(t *testing.T) {
 		requests++
 	}
 	waitFor(t, filepath.Join(dir, "processor", "timelines.jsonl"), requests)
+	hook.wait(t, requests, func(d delivery) bool { return d.rule == "ran" && d.revision == 1 })
 	for _, s := range append(nodes, p, r) {
 		stop(t, s)
 	}
