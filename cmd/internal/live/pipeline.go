@@ -36,7 +36,7 @@ type pipeline struct {
 	file      *fileSink
 	lanes     []*lane
 	leading   *leadership // nil: alone
-	watch     *watch      // nil: no sink wants to see what is open
+	showing   *showing    // nil: no sink wants to see what is open
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {

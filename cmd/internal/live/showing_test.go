@@ -51,10 +51,10 @@ func TestOpenRequestsAreShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &viewer{t: t, began: time.Now()}
 		wants, other := fanout.Config{Name: "a", Sink: v, Open: true}, fanout.Config{Name: "b", Sink: &viewer{t: t}}
-		if newWatch([]fanout.Config{other}, nil) != nil {
+		if newShowing([]fanout.Config{other}, nil) != nil {
 			t.Error("it is watched for nobody")
 		}
-		w := newWatch([]fanout.Config{wants, other}, slog.New(slog.DiscardHandler))
+		w := newShowing([]fanout.Config{wants, other}, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		lanes := []*lane{{Lane: fanout.New(wants)}, {Lane: fanout.New(other)}}
