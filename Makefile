@@ -63,7 +63,7 @@ soak: ## Run the live path for SOAK (10m) at RATE (20000) events/s: everything s
 
 .PHONY: vmtest
 vmtest: ## Run the tests of the shim on Debian's 6.1 kernel, in a virtual machine (VMTEST_RUN=regexp)
-	@.ci/vmtest '$(or $(VMTEST_RUN),.)'
+	@.ci/vmtest $(if $(VMTEST_RUN),'$(VMTEST_RUN)')
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)

@@ -351,6 +351,9 @@ static __always_inline void overtaken(struct __sk_buff *skb, struct text *t, str
 static __always_inline void all_overtaken(struct __sk_buff *skb, struct text *t, struct walk *w, struct late *late)
 {
 	__u32 from = t->from, end = t->end;
+	/* No loop: where the compiler ends one by falling through to its beginning,
+	 * Linux 6.1 refuses it as a back-edge. */
+#pragma clang loop unroll(full)
 	for (int i = 0; i < LATE; i++) {
 		overtaken(skb, t, w, &late[i]);
 		t->from = from;

@@ -140,7 +140,9 @@ func (d *Directory) forgetPods(e *event.Event, span *podSpan) {
 			d.ended.push(at.Add(d.cfg.Longest+d.cfg.Retention), span)
 			continue
 		}
-		p, same := span.pod, func(o *podSpan) bool { return o == span || o.pod.Workload.PodUID == span.pod.Workload.PodUID && o.to <= span.to }
+		p, same := span.pod, func(o *podSpan) bool {
+			return o == span || o.pod.Workload.PodUID == span.pod.Workload.PodUID && o.to <= span.to
+		}
 		if d.byUID[p.Workload.PodUID] == span {
 			delete(d.byUID, p.Workload.PodUID)
 		}
