@@ -169,7 +169,8 @@ func TestClusterSurvivesKills(t *testing.T) {
 	<-done
 	waitFor(t, out, sent)
 	if t.Failed() {
-		t.Logf("node:\n%s\n%s\nprocessor:\n%s\n%s", n.scrape(t), n.log, p.scrape(t), p.log)
+		t.Logf("bus:\n%s\nnode:\n%s\nprocessor:\n%s", b.log, n.log, p.log) // one may have ended
+		t.Logf("node:\n%s\nprocessor:\n%s", n.scrape(t), p.scrape(t))
 	}
 	for _, s := range []*service{n, p} {
 		r, err := http.Get("http://" + s.http + "/readyz")

@@ -238,12 +238,14 @@ func TestUpSurvivesKills(t *testing.T) {
 	}
 }
 
-// waitFor waits until so many timelines have all their steps.
+// waitFor waits until so many timelines have all their steps, for as long as there are
+// more of them every minute.
 func waitFor(t *testing.T, path string, requests int) {
 	t.Helper()
 	whole := 0
 	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		_, last := readTimelines(t, path)
+		before := whole
 		whole = 0
 		for _, tl := range last {
 			if len(tl.Steps) == 3 && tl.SupersededBy == "" {
@@ -252,6 +254,9 @@ func waitFor(t *testing.T, path string, requests int) {
 		}
 		if whole == requests {
 			return
+		}
+		if whole > before {
+			deadline = time.Now().Add(60 * time.Second)
 		}
 	}
 	t.Errorf("%d of %d requests have a whole timeline", whole, requests)

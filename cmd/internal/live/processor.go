@@ -314,7 +314,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		} else {
 			p.metrics.ready(nil)
 		}
-		if time.Since(p.heard) > deaf {
+		if t.last == nil && time.Since(p.heard) > deaf { // else it is this processor that took so long
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")
 			return nil
 		}
