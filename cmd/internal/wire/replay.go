@@ -92,13 +92,16 @@ func Replay(ctx context.Context, o Options) error {
 	}
 	defer out.close()
 	eng := newEngine(o.Shards, o.Replay.Order == replay.OrderEvent, out)
+	out.watermark = eng.Watermark
 	var m *meter
 	if o.Meter {
 		m = newMeter(o.Messages)
 		o.Replay.Progress = m.show
 	}
 	pace := &pacer{speed: o.Speed, push: func(b *event.Batch, now event.Time) error {
+		out.alerts.observe(b, now)
 		eng.Push(b, now)
+		feed.alerts(out.alerts.advance(eng.Watermark(), max(now, eng.Watermark())))
 		return errFirst(eng.Err(), out.results.err, out.unmatched.err, feed.err)
 	}}
 	read, readErr := replay.Run(ctx, o.Replay, func(b *event.Batch, now event.Time) error { return pace.emit(ctx, b, now) })
@@ -107,6 +110,7 @@ func Replay(ctx context.Context, o Options) error {
 		return readErr
 	}
 	eng.Close()
+	feed.alerts(out.alerts.advance(event.Never, eng.Watermark()))
 	m.clear()
 	if err := errFirst(eng.Err(), feed.close()); err != nil {
 		return err
@@ -183,6 +187,7 @@ type output struct {
 	results   *results
 	unmatched *unmatched
 	alerts    *alerts // nil without rules
+	watermark func() event.Time
 	feed      *feed
 }
 
