@@ -183,7 +183,7 @@ func (s sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 		switch path[len(path)-1] {
 		case "steps":
 			return &cost.SizeEstimate{Max: declaredSteps}
-		case "within": // as deep as requests are
+		case "within", "below": // as deep as requests are
 			return &cost.SizeEstimate{Max: 64}
 		}
 		return &cost.SizeEstimate{Max: 256}

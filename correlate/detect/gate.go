@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	celast "cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
@@ -18,8 +19,10 @@ type gate struct {
 	guards   []guard
 }
 
-// guard is one field that must have one of some values.
-type guard struct {
+// guard is a field that must have one of some values, or another field that must.
+type guard []oneOf
+
+type oneOf struct {
 	of     func(*fact) string
 	values []string
 }
@@ -37,7 +40,7 @@ var guarded = map[string]func(*fact) string{
 	"source": func(f *fact) string { return f.Source }, "binary": func(f *fact) string { return f.Binary },
 	"signal": func(f *fact) string { return f.Signal }, "function": func(f *fact) string { return f.Function },
 	"action": func(f *fact) string { return f.Action }, "policy": func(f *fact) string { return f.Policy },
-	"host": func(f *fact) string { return f.Host }, "verdict": func(f *fact) string { return f.Verdict },
+	"host": func(f *fact) string { return f.Host }, "address": func(f *fact) string { return f.Address }, "verdict": func(f *fact) string { return f.Verdict },
 	"method": func(f *fact) string { return f.Method }, "path": func(f *fact) string { return f.Path },
 	"stage": func(f *fact) string { return f.Stage }, "name": func(f *fact) string { return f.Name },
 	"model": func(f *fact) string { return f.Model }, "tool": func(f *fact) string { return f.Tool },
@@ -74,13 +77,38 @@ func (c *classifier) gateOf(e celast.Expr, subject variables) (g gate) {
 				}
 			}
 		}
-		for name, of := range guarded {
-			if values, ok := c.values(e, "event", name); ok {
-				g.guards = append(g.guards, guard{of, values})
+		for _, clause := range flat(e, operators.LogicalAnd) {
+			if one := c.guardOf(clause); one != nil {
+				g.guards = append(g.guards, one)
 			}
 		}
 	}
 	return g
+}
+
+// guardOf makes a guard of a clause whose every alternative is about a guarded field.
+func (c *classifier) guardOf(clause celast.Expr) (g guard) {
+	for _, alternative := range flat(clause, operators.LogicalOr) {
+		before := len(g)
+		for name, of := range guarded {
+			if values, ok := c.values(alternative, "event", name); ok {
+				g = append(g, oneOf{of, values})
+				break
+			}
+		}
+		if len(g) == before {
+			return nil
+		}
+	}
+	return g
+}
+
+// flat lists what an operator joins.
+func flat(e celast.Expr, operator string) []celast.Expr {
+	if e.Kind() != celast.CallKind || e.AsCall().FunctionName() != operator {
+		return []celast.Expr{e}
+	}
+	return append(flat(e.AsCall().Args()[0], operator), flat(e.AsCall().Args()[1], operator)...)
 }
 
 func (g *gate) step(layer, status int) bool {
@@ -88,10 +116,14 @@ func (g *gate) step(layer, status int) bool {
 }
 
 func (g *gate) event(f *fact) bool {
-	for i := range g.guards {
-		if !slices.Contains(g.guards[i].values, g.guards[i].of(f)) {
-			return false
+next:
+	for _, guard := range g.guards {
+		for i := range guard {
+			if slices.Contains(guard[i].values, guard[i].of(f)) {
+				continue next
+			}
 		}
+		return false
 	}
 	return true
 }

@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -28,6 +30,10 @@ type step struct {
 	Tool    string   `cel:"tool"`
 	Agent   string   `cel:"agent"`
 	Process string   `cel:"process"`
+	// Below are the layers of what hangs below it. Watched is true where processes of
+	// its node were observed before it began: what is not below it was not there.
+	Below   []string `cel:"below"`
+	Watched bool     `cel:"watched"`
 	Host    string   `cel:"host"` // that it spoke to: a name, else an address
 	Exact   bool     `cel:"exact"`
 	Method  string   `cel:"method"` // of its join
@@ -72,7 +78,8 @@ type request struct {
 	ToolCalls    int64         `cel:"tool_calls"`
 	Missing      []string      `cel:"missing"`
 	Gaps         []string      `cel:"gaps"`
-	Findings     []string      `cel:"findings"` // ids of what the engine itself found
+	Ambiguous    int64         `cel:"ambiguous"` // events that may be of this request
+	Findings     []string      `cel:"findings"`  // ids of what the engine itself found
 	Steps        []*step       `cel:"steps"`
 }
 
@@ -82,6 +89,8 @@ type view struct {
 	whole *request
 	steps []*step
 	at    map[string]int // step id → its place
+	below [][]string     // step → layers below it
+	since func(node string) event.Time
 }
 
 func (v *view) step(i int) *step {
@@ -112,6 +121,11 @@ func (v *view) makeStep(i int) *step {
 	if o.Host = o.attr("server.address"); o.Host == "" {
 		o.Host = o.attr("network.peer.address")
 	}
+	o.Below = v.layersBelow(i)
+	if v.since != nil {
+		first := v.since(s.Node)
+		o.Watched = first != 0 && first <= s.Start
+	}
 	for p, n := s.ParentID, 0; p != "" && n < len(t.Steps); n++ {
 		j, ok := v.at[p]
 		if !ok {
@@ -130,6 +144,26 @@ func (v *view) makeStep(i int) *step {
 		p = up.ParentID
 	}
 	return o
+}
+
+// layersBelow finds for all steps at once what hangs below them. A step adds its layer
+// to those above it until it comes to one that has it: what is above that has it too.
+func (v *view) layersBelow(i int) []string {
+	if v.below == nil {
+		v.below = make([][]string, len(v.t.Steps))
+		for n := range v.t.Steps {
+			layer := string(v.t.Steps[n].Layer)
+			for p := v.t.Steps[n].ParentID; p != ""; {
+				j, ok := v.at[p]
+				if !ok || slices.Contains(v.below[j], layer) {
+					break
+				}
+				v.below[j] = append(v.below[j], layer)
+				p = v.t.Steps[j].ParentID
+			}
+		}
+	}
+	return v.below[i]
 }
 
 // request is the whole, its steps only if some rule looks at them.
@@ -151,7 +185,7 @@ func requestOf(t *timeline.Timeline) *request {
 		ID: t.ID, Method: t.Request.Method, Path: clip(t.Request.Path), Status: int64(t.Request.Status), Client: t.Request.Client,
 		Namespace: t.Workload.Namespace, Pod: t.Workload.Pod, Service: t.Workload.Service,
 		Start: t.Start.Std(), Duration: t.End.Sub(t.Start), Agents: t.Agents, Models: t.Models, Tools: t.Tools,
-		InputTokens: int64(t.Tokens.Input), OutputTokens: int64(t.Tokens.Output), Missing: t.Completeness.Missing,
+		Ambiguous: int64(len(t.Ambiguous)), InputTokens: int64(t.Tokens.Input), OutputTokens: int64(t.Tokens.Output), Missing: t.Completeness.Missing,
 	}
 	for i := range t.Completeness.Gaps {
 		r.Gaps = append(r.Gaps, t.Completeness.Gaps[i].Source)

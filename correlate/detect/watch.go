@@ -42,6 +42,7 @@ type Watch struct {
 	first []string              // the keys of early, in order
 	once  map[string]event.Time // rule and request or subject → when told early
 	swept event.Time
+	nodes map[string]event.Time // node → its first exec
 	lost  uint64
 }
 
@@ -70,7 +71,7 @@ const (
 func NewWatch(set *Set, o Options) *Watch {
 	return &Watch{
 		set: set, opts: o, hits: map[string]*hit{}, held: map[string]*held{}, quiet: map[string]event.Time{},
-		early: map[string][]string{}, once: map[string]event.Time{},
+		early: map[string][]string{}, once: map[string]event.Time{}, nodes: map[string]event.Time{},
 	}
 }
 
@@ -103,6 +104,11 @@ type Verdict struct {
 func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	if w.set == nil {
 		return v, nil
+	}
+	if e.Kind == event.KindProcessExec {
+		if first, ok := w.nodes[e.Node]; !ok || e.Time < first {
+			w.nodes[e.Node] = e.Time
+		}
 	}
 	rules, f, err := w.set.events(e)
 	if len(rules) == 0 || w.hits[f.id] != nil {
@@ -140,6 +146,9 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	return v, err
 }
 
+// since is when processes of a node were first observed, 0 for never.
+func (w *Watch) since(node string) event.Time { return w.nodes[node] }
+
 func (w *Watch) forget(n int) {
 	for _, h := range w.queue[:n] {
 		if w.hits[h.fact.id] == h {
@@ -159,7 +168,7 @@ func (w *Watch) Live(t *timeline.Timeline) (Verdict, error) {
 	if !w.opts.Early || !w.set.Early() {
 		return v, nil
 	}
-	found, err := w.set.judge(t, func(n int) bool { return w.set.monotone[n] })
+	found, err := w.set.judge(t, w.since, func(n int) bool { return w.set.monotone[n] })
 	for i := range found {
 		a := w.set.alert(t, &found[i])
 		if a.Gaps = []string{}; a.Exact && w.note(&a) {
@@ -215,7 +224,7 @@ func (w *Watch) Closed(t *timeline.Timeline, watermark event.Time) (Verdict, err
 	if w.set == nil {
 		return v, nil
 	}
-	found, err := w.set.judge(t, func(int) bool { return true })
+	found, err := w.set.judge(t, w.since, func(int) bool { return true })
 	found = append(found, w.ofEvents(t, &err)...)
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(a.rule, b.rule) })
 	var until event.Time
@@ -289,7 +298,7 @@ func (w *Watch) ofEvents(t *timeline.Timeline, errs *error) (found []finding) {
 			for _, n := range h.rules {
 				if w.set.Rules[n].uses&useRequest != 0 {
 					if whole == nil {
-						v := view{t: t}
+						v := view{t: t, since: w.since}
 						whole = v.request(true)
 					}
 					ok, err := w.set.Rules[n].conditions[0].holds(&subject{event: h.fact, request: whole})
