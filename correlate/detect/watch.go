@@ -120,6 +120,9 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	if len(w.queue) > maxHits {
 		w.forget(1)
 	}
+	if e.Kind.Control() { // no request ever claims it
+		return w.Unmatched(e)
+	}
 	if !w.opts.Early {
 		return v, err
 	}

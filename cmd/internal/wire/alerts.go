@@ -39,15 +39,18 @@ func newAlerts(rules *detect.Set) *alerts {
 	return &alerts{watch: detect.NewWatch(rules, detect.Options{Claim: w.AgentHorizon, Keep: w.Longest + w.Retention}), told: map[string]*alert.Alert{}, had: map[string][]string{}}
 }
 
-// observe takes in events before the engine does.
-func (a *alerts) observe(b *event.Batch, now event.Time) {
+// observe takes in events before the engine does, and returns what is to be told of
+// those that are of no request.
+func (a *alerts) observe(b *event.Batch, now event.Time) (changes []alert.Alert) {
 	if a == nil {
-		return
+		return nil
 	}
 	for i := range b.Events {
-		_, err := a.watch.Event(&b.Events[i], max(now, b.Events[i].Time))
+		v, err := a.watch.Event(&b.Events[i], max(now, b.Events[i].Time))
 		a.failed(err)
+		changes = append(changes, a.changes(v, nil)...)
 	}
+	return changes
 }
 
 func (a *alerts) failed(err error) {

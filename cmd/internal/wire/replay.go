@@ -99,7 +99,7 @@ func Replay(ctx context.Context, o Options) error {
 		o.Replay.Progress = m.show
 	}
 	pace := &pacer{speed: o.Speed, push: func(b *event.Batch, now event.Time) error {
-		out.alerts.observe(b, now)
+		feed.alerts(out.alerts.observe(b, now))
 		eng.Push(b, now)
 		feed.alerts(out.alerts.advance(eng.Watermark(), max(now, eng.Watermark())))
 		return errFirst(eng.Err(), out.results.err, out.unmatched.err, feed.err)
