@@ -89,6 +89,9 @@ func usedBy(e celast.Expr) (v variables) {
 				v |= useRequest
 			}
 		case celast.SelectKind:
+			if isField(e, "event", "of_agent") {
+				v |= useRequest // it is not known when the event comes
+			}
 			if of := e.AsSelect().Operand(); e.AsSelect().FieldName() == "steps" && of.Kind() == celast.IdentKind && of.AsIdent() == "request" {
 				v |= useSteps
 			}
@@ -253,6 +256,8 @@ func (c *classifier) field(e celast.Expr) motion {
 	switch {
 	case isStep:
 		return c.ofStep(e, name, layers)
+	case variable == "event" && name == "of_agent":
+		return c.unknown(e, "spans that tell of an agent in its pod may still come")
 	case variable == "request" && (name == "tool_calls" || name == "tools"):
 		return rises // the span of a tool call never becomes part of another step
 	case variable == "request":
@@ -279,7 +284,7 @@ func (c *classifier) ofStep(e celast.Expr, name string, layers []string) motion 
 		return c.unknown(e, "a better join may still be found")
 	case name == "below":
 		return c.unknown(e, "what hangs below a step may still come")
-	case name == "claimed" || name == "observed":
+	case name == "claimed" || name == "observed" || name == "unclaimed":
 		return c.unknown(e, "the claim or the observation may still come")
 	}
 	return c.unknown(e, "a step may still become part of another, unless its layer is edge, policy, file or syscall (or process or tool, for the name)")

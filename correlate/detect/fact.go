@@ -22,12 +22,14 @@ type fact struct {
 	TraceID   string        `cel:"trace_id"` // that it names itself
 
 	// Processes, and what they called.
-	PID       int64  `cel:"pid"`
-	ExecID    string `cel:"exec_id"`
-	Binary    string `cel:"binary"`
-	Args      string `cel:"args"` // empty unless command lines are let through
-	Signal    string `cel:"signal"`
-	ExitCode  int64  `cel:"exit_code"`
+	PID      int64  `cel:"pid"`
+	ExecID   string `cel:"exec_id"`
+	Binary   string `cel:"binary"`
+	Args     string `cel:"args"` // empty unless command lines are let through
+	Signal   string `cel:"signal"`
+	ExitCode int64  `cel:"exit_code"`
+	// OfAgent is true where agents in its pod have told of themselves by spans.
+	OfAgent   bool   `cel:"of_agent"`
 	Inventory bool   `cel:"inventory"` // it ran before anybody looked
 	Function  string `cel:"function"`
 	File      string `cel:"file"`
@@ -174,7 +176,7 @@ func (f *fact) finish(e *event.Event) {
 	default:
 		who = f.Namespace + "/" + f.Pod + ">" + f.Host + f.Client + f.Reason
 	}
-	f.subject = f.Node + "\x00" + who
+	f.subject = f.Node + "\x00" + who + ">" + f.Address
 }
 
 func text(a netip.Addr) string {

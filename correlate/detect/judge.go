@@ -13,10 +13,8 @@ import (
 // judge finds what the rules about steps, sequences and requests say of a timeline,
 // at most one finding a rule. Of a rule that cannot be judged the error says which it
 // is; the others were judged.
-//
-// since tells when processes of a node were first observed, 0 for never.
-func (s *Set) judge(t *timeline.Timeline, since func(node string) event.Time, want func(rule int) bool) ([]finding, error) {
-	v := &view{t: t, since: since}
+func (w *Watch) judge(t *timeline.Timeline, want func(rule int) bool) ([]finding, error) {
+	s, v := w.set, &view{t: t, w: w}
 	var errs []error
 	broken := map[int]bool{}
 	fail := func(n int, err error) {

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -24,6 +23,9 @@ type step struct {
 	// span stands for it.
 	Observed bool `cel:"observed"`
 	Claimed  bool `cel:"claimed"`
+	// Unclaimed is true of a process or a call that the agent's own account does not
+	// explain, whatever came of it: the status of one that was killed is killed.
+	Unclaimed bool `cel:"unclaimed"`
 	// Within are the layers above, the nearest first; Tool, Agent and Process the
 	// names of the nearest such step above.
 	Within  []string `cel:"within"`
@@ -78,9 +80,13 @@ type request struct {
 	ToolCalls    int64         `cel:"tool_calls"`
 	Missing      []string      `cel:"missing"`
 	Gaps         []string      `cel:"gaps"`
-	Ambiguous    int64         `cel:"ambiguous"` // events that may be of this request
-	Findings     []string      `cel:"findings"`  // ids of what the engine itself found
-	Steps        []*step       `cel:"steps"`
+	// Ambiguous are events that may be of this request, Doubtful the processes
+	// among them.
+	Ambiguous int64    `cel:"ambiguous"`
+	Doubtful  int64    `cel:"ambiguous_processes"`
+	Related   int64    `cel:"related"`  // other requests under its trace id
+	Findings  []string `cel:"findings"` // ids of what the engine itself found
+	Steps     []*step  `cel:"steps"`
 }
 
 // view makes the views of a timeline as they are asked for: most rules ask for few.
@@ -90,7 +96,7 @@ type view struct {
 	steps []*step
 	at    map[string]int // step id → its place
 	below [][]string     // step → layers below it
-	since func(node string) event.Time
+	w     *Watch
 }
 
 func (v *view) step(i int) *step {
@@ -122,10 +128,8 @@ func (v *view) makeStep(i int) *step {
 		o.Host = o.attr("network.peer.address")
 	}
 	o.Below = v.layersBelow(i)
-	if v.since != nil {
-		first := v.since(s.Node)
-		o.Watched = first != 0 && first <= s.Start
-	}
+	first := v.w.nodes[s.Node]
+	o.Watched = first != 0 && first <= s.Start
 	for p, n := s.ParentID, 0; p != "" && n < len(t.Steps); n++ {
 		j, ok := v.at[p]
 		if !ok {
@@ -143,7 +147,32 @@ func (v *view) makeStep(i int) *step {
 		}
 		p = up.ParentID
 	}
+	o.Unclaimed = s.Status == timeline.Unclaimed || s.Layer == timeline.LayerProcess && s.ParentID != "" &&
+		(s.Status == timeline.Killed || s.Status == timeline.Error) && v.unexplained(s)
 	return o
+}
+
+// unexplained reports whether no span of a model, a tool or a call stands above a
+// process, in a request whose agent tells of itself: as stitch decides it for one that
+// ended well.
+func (v *view) unexplained(s *timeline.Step) bool {
+	for p, n := s.ParentID, 0; p != "" && n < len(v.t.Steps); n++ {
+		j, ok := v.at[p]
+		if !ok {
+			break
+		}
+		up := &v.t.Steps[j]
+		if up.SpanID != "" {
+			switch up.Layer {
+			case timeline.LayerServer:
+				return true
+			case timeline.LayerModel, timeline.LayerTool, timeline.LayerHTTP:
+				return false
+			}
+		}
+		p = up.ParentID
+	}
+	return slices.ContainsFunc(v.t.Steps, func(o timeline.Step) bool { return o.SpanID != "" && o.Layer != timeline.LayerEdge })
 }
 
 // layersBelow finds for all steps at once what hangs below them. A step adds its layer
@@ -170,6 +199,7 @@ func (v *view) layersBelow(i int) []string {
 func (v *view) request(steps bool) *request {
 	if v.whole == nil {
 		v.whole = requestOf(v.t)
+		v.whole.Doubtful = v.w.doubtful(v.t)
 	}
 	if steps && v.whole.Steps == nil {
 		for i := range v.t.Steps {
@@ -185,7 +215,7 @@ func requestOf(t *timeline.Timeline) *request {
 		ID: t.ID, Method: t.Request.Method, Path: clip(t.Request.Path), Status: int64(t.Request.Status), Client: t.Request.Client,
 		Namespace: t.Workload.Namespace, Pod: t.Workload.Pod, Service: t.Workload.Service,
 		Start: t.Start.Std(), Duration: t.End.Sub(t.Start), Agents: t.Agents, Models: t.Models, Tools: t.Tools,
-		Ambiguous: int64(len(t.Ambiguous)), InputTokens: int64(t.Tokens.Input), OutputTokens: int64(t.Tokens.Output), Missing: t.Completeness.Missing,
+		Ambiguous: int64(len(t.Ambiguous)), Related: int64(len(t.Related)), InputTokens: int64(t.Tokens.Input), OutputTokens: int64(t.Tokens.Output), Missing: t.Completeness.Missing,
 	}
 	for i := range t.Completeness.Gaps {
 		r.Gaps = append(r.Gaps, t.Completeness.Gaps[i].Source)

@@ -42,8 +42,8 @@ type Watch struct {
 	first []string              // the keys of early, in order
 	once  map[string]event.Time // rule and request or subject → when told early
 	swept event.Time
-	nodes map[string]event.Time // node → its first exec
-	lost  uint64
+	observed
+	lost uint64
 }
 
 // hit is an event that a rule may hold for.
@@ -71,7 +71,8 @@ const (
 func NewWatch(set *Set, o Options) *Watch {
 	return &Watch{
 		set: set, opts: o, hits: map[string]*hit{}, held: map[string]*held{}, quiet: map[string]event.Time{},
-		early: map[string][]string{}, once: map[string]event.Time{}, nodes: map[string]event.Time{},
+		early: map[string][]string{}, once: map[string]event.Time{},
+		observed: newObserved(),
 	}
 }
 
@@ -105,11 +106,7 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	if w.set == nil {
 		return v, nil
 	}
-	if e.Kind == event.KindProcessExec {
-		if first, ok := w.nodes[e.Node]; !ok || e.Time < first {
-			w.nodes[e.Node] = e.Time
-		}
-	}
+	w.observe(e, now, w.opts.Keep/2)
 	rules, f, err := w.set.events(e)
 	if len(rules) == 0 || w.hits[f.id] != nil {
 		return v, err
@@ -149,9 +146,6 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	return v, err
 }
 
-// since is when processes of a node were first observed, 0 for never.
-func (w *Watch) since(node string) event.Time { return w.nodes[node] }
-
 func (w *Watch) forget(n int) {
 	for _, h := range w.queue[:n] {
 		if w.hits[h.fact.id] == h {
@@ -171,7 +165,7 @@ func (w *Watch) Live(t *timeline.Timeline) (Verdict, error) {
 	if !w.opts.Early || !w.set.Early() {
 		return v, nil
 	}
-	found, err := w.set.judge(t, w.since, func(n int) bool { return w.set.monotone[n] })
+	found, err := w.judge(t, func(n int) bool { return w.set.monotone[n] })
 	for i := range found {
 		a := w.set.alert(t, &found[i])
 		if a.Gaps = []string{}; a.Exact && w.note(&a) {
@@ -227,7 +221,7 @@ func (w *Watch) Closed(t *timeline.Timeline, watermark event.Time) (Verdict, err
 	if w.set == nil {
 		return v, nil
 	}
-	found, err := w.set.judge(t, w.since, func(int) bool { return true })
+	found, err := w.judge(t, func(int) bool { return true })
 	found = append(found, w.ofEvents(t, &err)...)
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(a.rule, b.rule) })
 	var until event.Time
@@ -301,9 +295,10 @@ func (w *Watch) ofEvents(t *timeline.Timeline, errs *error) (found []finding) {
 			for _, n := range h.rules {
 				if w.set.Rules[n].uses&useRequest != 0 {
 					if whole == nil {
-						v := view{t: t, since: w.since}
+						v := view{t: t, w: w}
 						whole = v.request(true)
 					}
+					h.fact.OfAgent = w.ofAgent(h.fact)
 					ok, err := w.set.Rules[n].conditions[0].holds(&subject{event: h.fact, request: whole})
 					if err != nil {
 						*errs = errors.Join(*errs, fmt.Errorf("judge rule %s on %s: %w", w.set.Rules[n].ID, t.ID, err))
@@ -350,6 +345,7 @@ func (w *Watch) Unmatched(e *event.Event) (v Verdict, err error) {
 	for _, n := range h.rules {
 		r := w.set.Rules[n]
 		if r.uses&useRequest != 0 {
+			h.fact.OfAgent = w.ofAgent(h.fact)
 			ok, broken := r.conditions[0].holds(&subject{event: h.fact, request: &request{}})
 			if broken != nil {
 				err = errors.Join(err, fmt.Errorf("judge rule %s on event %s: %w", r.ID, h.fact.id, broken))
