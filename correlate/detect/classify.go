@@ -282,7 +282,7 @@ func (c *classifier) ofStep(e celast.Expr, name string, layers []string) motion 
 		return c.unknown(e, "what stands above a step changes as spans arrive: children come before their parents")
 	case slices.Contains([]string{"exact", "method", "confidence"}, name):
 		return c.unknown(e, "a better join may still be found")
-	case name == "below":
+	case name == "below" || name == "execs" || name == "watched":
 		return c.unknown(e, "what hangs below a step may still come")
 	case name == "claimed" || name == "observed" || name == "unclaimed":
 		return c.unknown(e, "the claim or the observation may still come")

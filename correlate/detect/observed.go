@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sennit-io/sennit/schemas/event"
@@ -11,18 +12,17 @@ import (
 // watches, and who tells of itself. A rule that finds something because it is absent
 // must know that it would have been seen.
 type observed struct {
-	nodes map[string]event.Time    // node → its first exec
-	pods  map[[2]string]event.Time // namespace and pod → start of its first span of an agent
-	execs [2]map[event.ID]struct{} // execs of late, and of before
-	since event.Time               // when execs were turned over
-	full  bool                     // there were too many: any event may be one
+	nodes map[string]event.Time      // node → its first exec
+	pods  map[[2]string]event.Time   // namespace and pod → start of its first span of an agent
+	execs map[[2]string][]event.Time // node and pod → programs that name no trace, in order
+	since event.Time                 // when old ones were forgotten
 }
 
-// maxExecs bounds what is remembered of processes, twice.
-const maxExecs = 1 << 20
+// maxExecs bounds what is remembered of a pod's programs.
+const maxExecs = 1 << 16
 
 func newObserved() observed {
-	return observed{nodes: map[string]event.Time{}, pods: map[[2]string]event.Time{}, execs: [2]map[event.ID]struct{}{{}, {}}}
+	return observed{nodes: map[string]event.Time{}, pods: map[[2]string]event.Time{}, execs: map[[2]string][]event.Time{}}
 }
 
 func (o *observed) observe(e *event.Event, now event.Time, keep time.Duration) {
@@ -34,11 +34,24 @@ func (o *observed) observe(e *event.Event, now event.Time, keep time.Duration) {
 		if first, ok := o.nodes[e.Node]; !ok || e.Time < first {
 			o.nodes[e.Node] = e.Time
 		}
-		if now.Sub(o.since) > keep {
-			o.execs[0], o.execs[1], o.since, o.full = map[event.ID]struct{}{}, o.execs[0], now, false
+		if !p.Trace.TraceID.IsZero() {
+			return // it says itself whose it is
 		}
-		if o.full = o.full || len(o.execs[0]) >= maxExecs; !o.full {
-			o.execs[0][e.ID] = struct{}{}
+		key := [2]string{e.Node, p.Workload.Pod}
+		list := o.execs[key]
+		at, _ := slices.BinarySearch(list, e.Time)
+		if list = slices.Insert(list, at, e.Time); len(list) > maxExecs {
+			list = list[maxExecs/2:]
+		}
+		o.execs[key] = list
+		if now.Sub(o.since) > keep/8 {
+			o.since = now
+			for key, list := range o.execs {
+				old, _ := slices.BinarySearch(list, now.Add(-keep))
+				if o.execs[key] = slices.Delete(list, 0, old); len(list) == old {
+					delete(o.execs, key)
+				}
+			}
 		}
 	case *event.Span:
 		if p.Workload.Pod == "" || p.Stage != event.StageAgent && p.Stage != event.StageModel && p.Stage != event.StageTool {
@@ -57,19 +70,20 @@ func (o *observed) ofAgent(f *fact) bool {
 	return ok && first <= f.at
 }
 
-// doubtful counts the processes among the events that may be of a request.
-func (o *observed) doubtful(t *timeline.Timeline) (n int64) {
-	for i := range t.Ambiguous {
-		var id event.ID
-		if o.full || id.UnmarshalText([]byte(t.Ambiguous[i].EventID)) != nil {
-			n++
-			continue
+// near is how far the clocks of a kernel and of a program on its node may be apart.
+const near = event.Time(5 * time.Millisecond)
+
+// started counts the programs that may be a step's: that began in its pod while it ran
+// and name no trace themselves. Programs whose pod is not known may be anybody's.
+func (o *observed) started(s *timeline.Step, pod string) (n int64) {
+	for i, key := range [2][2]string{{s.Node, pod}, {s.Node, ""}} {
+		if i == 1 && pod == "" {
+			break
 		}
-		_, late := o.execs[0][id]
-		_, before := o.execs[1][id]
-		if late || before {
-			n++
-		}
+		list := o.execs[key]
+		from, _ := slices.BinarySearch(list, s.Start-near)
+		to, _ := slices.BinarySearch(list, s.End+near)
+		n += int64(to - from)
 	}
 	return n
 }

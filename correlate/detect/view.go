@@ -33,9 +33,11 @@ type step struct {
 	Agent   string   `cel:"agent"`
 	Process string   `cel:"process"`
 	// Below are the layers of what hangs below it. Watched is true where processes of
-	// its node were observed before it began: what is not below it was not there.
+	// its node were observed before it began; Execs counts those that began in its pod
+	// while it ran and do not say whose they are: any may be below it.
 	Below   []string `cel:"below"`
 	Watched bool     `cel:"watched"`
+	Execs   int64    `cel:"execs"`
 	Host    string   `cel:"host"` // that it spoke to: a name, else an address
 	Exact   bool     `cel:"exact"`
 	Method  string   `cel:"method"` // of its join
@@ -80,13 +82,10 @@ type request struct {
 	ToolCalls    int64         `cel:"tool_calls"`
 	Missing      []string      `cel:"missing"`
 	Gaps         []string      `cel:"gaps"`
-	// Ambiguous are events that may be of this request, Doubtful the processes
-	// among them.
-	Ambiguous int64    `cel:"ambiguous"`
-	Doubtful  int64    `cel:"ambiguous_processes"`
-	Related   int64    `cel:"related"`  // other requests under its trace id
-	Findings  []string `cel:"findings"` // ids of what the engine itself found
-	Steps     []*step  `cel:"steps"`
+	Ambiguous    int64         `cel:"ambiguous"` // events that may be of this request
+	Related      int64         `cel:"related"`   // other requests under its trace id
+	Findings     []string      `cel:"findings"`  // ids of what the engine itself found
+	Steps        []*step       `cel:"steps"`
 }
 
 // view makes the views of a timeline as they are asked for: most rules ask for few.
@@ -130,6 +129,7 @@ func (v *view) makeStep(i int) *step {
 	o.Below = v.layersBelow(i)
 	first := v.w.nodes[s.Node]
 	o.Watched = first != 0 && first <= s.Start
+	o.Execs = v.w.started(s, o.attr("k8s.pod.name"))
 	for p, n := s.ParentID, 0; p != "" && n < len(t.Steps); n++ {
 		j, ok := v.at[p]
 		if !ok {
@@ -199,7 +199,6 @@ func (v *view) layersBelow(i int) []string {
 func (v *view) request(steps bool) *request {
 	if v.whole == nil {
 		v.whole = requestOf(v.t)
-		v.whole.Doubtful = v.w.doubtful(v.t)
 	}
 	if steps && v.whole.Steps == nil {
 		for i := range v.t.Steps {

@@ -106,7 +106,7 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	if w.set == nil {
 		return v, nil
 	}
-	w.observe(e, now, w.opts.Keep/2)
+	w.observe(e, now, w.opts.Keep)
 	rules, f, err := w.set.events(e)
 	if len(rules) == 0 || w.hits[f.id] != nil {
 		return v, err
