@@ -109,9 +109,17 @@ func New(cfg Config, out Output) *Engine {
 		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, cfg.Ablate)})
 	}
 	if cfg.Live {
-		e.live = newLive(cfg, e.dir)
+		e.ShowOpen()
 	}
 	return e
+}
+
+// ShowOpen makes the engine show requests while they are open from now on, as
+// Config.Live does from the beginning.
+func (e *Engine) ShowOpen() {
+	if e.live == nil {
+		e.live = newLive(e.cfg, e.dir)
+	}
 }
 
 // Push takes events in, in any order, and works as far as the watermark lets

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -37,6 +38,9 @@ type Metrics struct {
 	spool     *bus.Spool             // nil for none
 	gaveUp    [event.Sources]uint64  // events that the spool had no room for
 	alerts    map[[2]string]uint64   // by rule and severity
+	ruleSet   string                 // hash of the rules, empty for none
+	ruleCount int
+	badRules  uint64
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
 }
@@ -102,6 +106,21 @@ func (m *Metrics) stream(source event.Source, up bool) {
 	m.up[source] = up
 }
 
+func (m *Metrics) rules(s *detect.Set) {
+	if s == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ruleSet, m.ruleCount = s.Hash, len(s.Rules)
+}
+
+func (m *Metrics) rulesFailed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.badRules++
+}
+
 func (m *Metrics) alert(a *alert.Alert) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,6 +157,8 @@ var (
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
 	descAlerts    = prometheus.NewDesc("sennit_alerts_total", "Alerts, each once, by rule.", []string{"rule", "severity"}, nil)
+	descRules     = prometheus.NewDesc("sennit_rules", "How many rules judge, by the hash of their files: replicas should have the same.", []string{"hash"}, nil)
+	descBadRules  = prometheus.NewDesc("sennit_rules_reload_failed_total", "Changed rules that were wrong; those before stayed.", nil, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -152,7 +173,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
 		descSpooled, descSpool, descGaveUp,
-		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
+		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
 		descBytes,
 	} {
@@ -244,6 +265,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for of, n := range m.alerts {
 		count(descAlerts, n, of[0], of[1])
+	}
+	if m.ruleSet != "" {
+		put(descRules, prometheus.GaugeValue, float64(m.ruleCount), m.ruleSet)
+		count(descBadRules, m.badRules)
 	}
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)

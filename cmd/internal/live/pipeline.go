@@ -19,6 +19,7 @@ type PipelineOptions struct {
 	Window window.Config
 	Out    string // file of the timelines
 	Rules  *detect.Set
+	Reload *RulesFolder // where the rules come from, nil for a set that stays
 	Sinks  []fanout.Config
 }
 
@@ -31,7 +32,7 @@ type pipeline struct {
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Reload: out.Reload, Leads: leading.now, Log: s.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		l.lanes = append(l.lanes, one)
 		o.metrics.sink(one.Lane)
 	}
-	o.desk.Store(&desk{js, l.lanes, p.Timelines})
+	o.desk.Store(&desk{js, l.lanes, p.Timelines, p.Alerts})
 	o.ready.when(o.metrics.Ready)
 	return l, nil
 }

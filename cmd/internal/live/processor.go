@@ -35,7 +35,9 @@ type Options struct {
 	Shards int    // 0 for one a core
 	Window window.Config
 	Rules  *detect.Set // nil for none
-	Clock  Clock       // nil for StreamClock
+	// Reload is where the rules come from, nil for a set that stays.
+	Reload *RulesFolder
+	Clock  Clock // nil for StreamClock
 	// Leads tells whether this processor sends results and ticks. Nil for always.
 	Leads func() bool
 	Log   *slog.Logger
@@ -115,6 +117,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	}
 	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
+	m.rules(o.Rules)
 	p.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()
@@ -162,6 +165,10 @@ func (p *Processor) Timeline(t *timeline.Timeline) {
 func (p *Processor) Timelines(prefix string, f func(text []byte) error) error {
 	return p.store.Timelines(prefix, f)
 }
+
+// Alerts calls f with the canonical form of what was last told of each alert of the
+// last day, as Timelines does.
+func (p *Processor) Alerts(f func(text []byte) error) error { return p.store.Alerts(f) }
 
 // Close gives the state back without Run.
 func (p *Processor) Close() error { return p.store.Close() }
@@ -223,6 +230,7 @@ func (p *Processor) away(ctx context.Context, err error) {
 // read works turn by turn. It returns nil when the reader has to be made anew.
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
+		p.reload(time.Now())
 		t := turn{p: p, reader: r}
 		if err := t.collect(); err != nil {
 			p.away(ctx, err)
