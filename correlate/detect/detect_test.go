@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -315,4 +316,66 @@ func TestMacros(t *testing.T) {
 	f("  bad: 'true'\n", "bad()", "there is one of that name")
 	f("  a: step.hast == 'x'\n", "a()", "undefined field 'hast'")
 	f("  a: 'true'\n", "c()", "r.yaml:8:")
+}
+
+// fifty are as many rules as a house may have, of every kind, none of which holds.
+func fifty() string {
+	var b strings.Builder
+	b.WriteString("rules:\n")
+	for i := range 50 {
+		condition := [...]string{
+			`event: event.kind == 'enforcement' && event.binary == '/bin/%d'`,
+			`event: event.kind in ['syscall', 'process_exec'] && event.binary == '/bin/%d'`,
+			`step: step.layer == 'policy' && step.status == 'denied' && step.name == '%d'`,
+			`step: step.layer == 'file' && step.name.contains('/etc/%d')`,
+			`event: event.kind == 'exchange' && event.host in ['%d.example', 'evil.example']`,
+		}[i%5]
+		fmt.Fprintf(&b, "- id: r%d\n  title: t\n  severity: low\n  why: w\n  "+condition+"\n", i, i)
+	}
+	return b.String()
+}
+
+// BenchmarkMiss is what fifty rules cost an event that none of them holds for: of a
+// kind that no rule asks of, and of one that twenty do.
+func BenchmarkMiss(b *testing.B) {
+	s := load(b, fifty())
+	f := func(name string, rules int, e *event.Event) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			w := detect.NewWatch(s, detect.Options{Early: true, Claim: time.Hour, Keep: time.Hour})
+			for b.Loop() {
+				if v, err := w.Event(e, 1); err != nil || len(v.Found) > 0 {
+					b.Fatal(v, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rules), "ns/rule")
+		})
+	}
+	f("kind", 50, &event.Event{Kind: event.KindFlow, Time: 1, Payload: &event.Flow{}})
+	f("fields", 10, &event.Event{Kind: event.KindSyscall, Time: 1, Payload: &event.Syscall{Binary: "/usr/bin/curl", Function: "openat", File: "/data/x"}})
+	f("exchange", 10, &event.Event{Kind: event.KindExchange, Time: 1, Payload: &event.Exchange{HTTP: event.HTTP{Host: "model.example"}}})
+	b.Run("step", func(b *testing.B) {
+		b.ReportAllocs()
+		w, tl := detect.NewWatch(s, detect.Options{}), sample()
+		for b.Loop() {
+			if v, err := w.Closed(tl, event.Never); err != nil || len(v.Found) > 0 {
+				b.Fatal(v, err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(tl.Steps)), "ns/step")
+	})
+}
+
+// An event that no rule asks of costs nothing that the collector would have to take
+// away, however many rules there are.
+func TestMissAllocatesNothing(t *testing.T) {
+	w := detect.NewWatch(load(t, fifty()), detect.Options{Early: true, Claim: time.Hour, Keep: time.Hour})
+	e := &event.Event{Kind: event.KindFlow, Time: 1, Payload: &event.Flow{}}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := w.Event(e, 1); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
