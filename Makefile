@@ -53,6 +53,11 @@ bench: ## Run the benchmarks (BENCH=regexp)
 bench-shim: ## Measure what watching costs: CPU of an HTTP exchange without and with the shim (root)
 	$(GO) test -run '^$$' -bench Shim -benchtime 1x -count 5 ./ingest/socket
 
+.PHONY: rules-proof
+rules-proof: ## Starter rules on simulate: recall on rogue requests, no false alert in 100,000 clean ones; and how fast alerts leave
+	$(GO) test -count 1 -v -timeout 2h -run TestRulesProof ./cmd/internal/wire -rules-clean 100000 -rules-rogue 10000
+	$(GO) test -count 1 -v -run TestMonotoneAlertsReachTheWebhook ./cmd/internal/live -early-requests 2000
+
 .PHONY: bench-live
 bench-live: ## Measure the live path: as fast as it goes, and its latency at two rates (BENCHDIR on a real disk)
 	for rate in 0 50000 150000; do $(GO) run ./cmd/sennit bench live --rate $$rate --data '$(or $(BENCHDIR),$(TMPDIR))' || exit 1; done

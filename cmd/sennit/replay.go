@@ -34,6 +34,7 @@ func newReplay() *cobra.Command {
 		cpuProfile string
 		rulesDir   string
 		exitOn     string
+		compareDir string
 		webhooks   webhookFlags
 		sinks      tableSinks
 	)
@@ -71,6 +72,9 @@ could not be delivered; 2 for wrong flags or a missing file.`,
   # Into tables, for sennit-query or anything else that reads Parquet
   sennit replay -o none --rules deploy/rules --sink parquet:tables events/
 
+  # What would other rules have found?
+  sennit replay -o none --rules rules.new --compare rules events/
+
   # From a pipe
   hubble observe -o json --last 1000 | sennit replay -
 
@@ -91,8 +95,8 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 				return usagef("--shards, --sort-memory and --width must not be negative")
 			}
 			switch {
-			case rulesDir == "" && (o.AlertsFile != "" || exitOn != "" || len(webhooks.urls) > 0):
-				return usagef("--alerts, --exit-on and --webhook need --rules DIR")
+			case rulesDir == "" && (o.AlertsFile != "" || exitOn != "" || compareDir != "" || len(webhooks.urls) > 0):
+				return usagef("--alerts, --exit-on, --compare and --webhook need --rules DIR")
 			case exitOn != "" && detect.Rank(alert.Severity(exitOn)) < 0:
 				return usagef("--exit-on %q: must be one of %s", exitOn, detect.SeverityNames())
 			case rulesDir != "":
@@ -100,6 +104,11 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 					return &usageError{err}
 				}
 				o.ExitOn = alert.Severity(exitOn)
+			}
+			if compareDir != "" {
+				if o.Compare, err = detect.Load(os.DirFS(compareDir)); err != nil {
+					return &usageError{err}
+				}
 			}
 			if o.Webhooks, err = webhooks.open(nil); err != nil {
 				return err
@@ -149,6 +158,7 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
 	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")
 	judging.set.StringVar(&exitOn, "exit-on", "", "exit with 1 if there is an alert of `SEVERITY` or worse: "+detect.SeverityNames())
+	judging.set.StringVar(&compareDir, "compare", "", "say which alerts appear and vanish when --rules takes the place of the rules in the folder `DIR`")
 	addFlags(cmd, reading, formatting, judging, results, webhooks.group())
 	cmd.Flags().StringVar(&cpuProfile, "cpuprofile", "", "write a CPU profile to `FILE`")
 	_ = cmd.Flags().MarkHidden("cpuprofile") // it exists, so there is no error

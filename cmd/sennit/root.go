@@ -34,7 +34,7 @@ into one timeline per request, with the evidence for every join.`,
 	)
 	root.AddCommand(
 		newReplay(), upRunner().command(), nodeRunner().command(), newDoctor(), processorRunner().command(), recordRunner().command(), newSinks(), newConfig(), newNATSConfig(), newBench(),
-		newGet(), newExplain(), newRules(), newBigQuery(), newSimulate(), newScore(), newLink(), newVersion(),
+		newGet(), newExplain(), newRules(), newAlerts(), newBigQuery(), newSimulate(), newScore(), newLink(), newVersion(),
 	)
 	return root
 }

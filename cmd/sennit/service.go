@@ -154,7 +154,7 @@ func (f *serviceFlags) working(engine bool) flagGroup {
 	if engine {
 		w := &f.pipeline.Window
 		g.set.DurationVar(&w.Lateness, "lateness", w.Lateness, "how late events may come in and still be in the first revision; Tetragon may hold events for 30s")
-		g.set.StringVar(&f.rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`; alerts are logged, and listed in their timelines")
+		g.set.StringVar(&f.rulesDir, "rules", "", "judge by the rules in the folder `DIR`; alerts are logged, and listed in their timelines. Changed rules are taken up as they are written, and at SIGHUP; wrong ones change nothing")
 		g.set.IntVar(&f.pipeline.Shards, "shards", 0, "work on `N` shards, 0 for one a core")
 	}
 	g.set.Var(f.logs, "log", "write logs as text or json")
@@ -240,6 +240,9 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		if f.pipeline.Rules, err = loadRules(f.rulesDir); err != nil {
 			return err
 		}
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGHUP)
+		f.pipeline.Reload = &live.RulesFolder{Dir: f.rulesDir, Again: again}
 	}
 	if f.pipeline.Sinks, err = f.webhooks.open(f.service.Log); err != nil {
 		return err

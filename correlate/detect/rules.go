@@ -3,8 +3,6 @@ package detect
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,85 +17,71 @@ type Rule struct {
 	Severity alert.Severity `yaml:"severity"`
 	Tags     []string       `yaml:"tags"`
 	Why      string         `yaml:"why"` // why it matters, and what to do
-	// One of these: Step holds for a step, Request for the request as a whole,
-	// Sequence for steps that follow one another, each beginning no earlier than
-	// the one before.
+	// One of these: Event holds for one event, of a request or of none, Step for a
+	// step, Request for the request as a whole, Sequence for steps that follow one
+	// another, each beginning no earlier than the one before.
+	Event    string   `yaml:"event"`
 	Step     string   `yaml:"step"`
 	Request  string   `yaml:"request"`
 	Sequence []string `yaml:"sequence"`
 
 	conditions []*condition
+	uses       variables
 }
 
-// Set is the rules of some files.
+// Class says whether later evidence can refute what the rule found, and, of a
+// Refutable one, why: with line and column within its condition.
+func (r *Rule) Class() (class Class, why string) {
+	for _, c := range r.conditions {
+		if c.class == Refutable {
+			return Refutable, c.why
+		}
+	}
+	return Monotone, ""
+}
+
+// Set is the rules of some files. It does not change.
 type Set struct {
 	Rules []*Rule
+	// Hash names what the set says: sets of equal text have the same.
+	Hash string
+
+	index    *index
+	monotone []bool // by rule
+}
+
+// Early reports whether some rule can fire on what is known of a request while it is
+// open.
+func (s *Set) Early() bool {
+	if s == nil {
+		return false
+	}
+	for i, r := range s.Rules {
+		if s.monotone[i] && r.Event == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // maxSteps bounds the steps that an alert names.
 const maxSteps = 100
 
-// Judge returns the alerts of a timeline at its revision, at most one a rule, in
-// the order of the rules, not yet told (Changes). The error names the rules that could not be judged; the
-// others were.
-func (s *Set) Judge(t *timeline.Timeline) ([]alert.Alert, error) {
-	if s == nil || len(s.Rules) == 0 || t.SupersededBy != "" {
-		return nil, nil
-	}
-	view := viewOf(t)
-	var found []alert.Alert
-	var errs []error
-	for _, r := range s.Rules {
-		steps, ok, err := r.find(view)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("judge rule %s on %s: %w", r.ID, t.ID, err))
-			continue
-		}
-		if ok {
-			found = append(found, r.alert(t, steps))
-		}
-	}
-	return found, errors.Join(errs...)
+// finding is what a rule holds for.
+type finding struct {
+	rule   int
+	steps  []int    // of the timeline; none stands for the request
+	events []string // the ids of the events that triggered it, nil for all of the steps
 }
 
-// find returns the numbers of the steps that a rule holds for.
-func (r *Rule) find(view *request) (steps []int, ok bool, err error) {
-	switch {
-	case r.Request != "":
-		ok, err := r.conditions[0].holds(view, nil)
-		return nil, ok, err
-	case r.Step != "":
-		for i, s := range view.Steps {
-			ok, err := r.conditions[0].holds(view, s)
-			if err != nil {
-				return nil, false, err
-			}
-			if ok {
-				steps = append(steps, i)
-			}
-		}
-		return steps, len(steps) > 0, nil
-	}
-	// The steps are in order of their starts: the first that fits is as good as any.
-	for i, s := range view.Steps {
-		ok, err := r.conditions[len(steps)].holds(view, s)
-		if err != nil {
-			return nil, false, err
-		}
-		if ok {
-			if steps = append(steps, i); len(steps) == len(r.conditions) {
-				return steps, true, nil
-			}
-		}
-	}
-	return nil, false, nil
-}
-
-func (r *Rule) alert(t *timeline.Timeline, steps []int) alert.Alert {
+// alert makes the alert of a finding, not yet told (Changes).
+func (s *Set) alert(t *timeline.Timeline, f *finding) alert.Alert {
+	r := s.Rules[f.rule]
 	a := alert.Alert{
 		RuleID: r.ID, Severity: r.Severity, Title: r.Title, State: alert.Open, Time: t.Start,
 		TimelineID: t.ID, StepIDs: []string{}, EventIDs: []string{}, Exact: true, Confidence: 1, Gaps: []string{}, Tags: r.Tags,
 	}
+	steps := f.steps
 	if len(steps) == 0 && len(t.Steps) > 0 {
 		steps = []int{0} // the root stands for the request
 	}
@@ -110,9 +94,12 @@ func (r *Rule) alert(t *timeline.Timeline, steps []int) alert.Alert {
 		a.Confidence = min(a.Confidence, s.Join.Confidence)
 		if i < maxSteps {
 			a.StepIDs = append(a.StepIDs, s.ID)
-			a.EventIDs = append(a.EventIDs, s.EventIDs...)
+			if f.events == nil {
+				a.EventIDs = append(a.EventIDs, s.EventIDs...)
+			}
 		}
 	}
+	a.EventIDs = append(a.EventIDs, f.events[:min(maxSteps, len(f.events))]...)
 	for i := range t.Completeness.Gaps {
 		if g := t.Completeness.Gaps[i].Source; !slices.Contains(a.Gaps, g) {
 			a.Gaps = append(a.Gaps, g)

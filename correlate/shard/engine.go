@@ -118,6 +118,15 @@ func New(cfg Config, out Output) *Engine {
 	return e
 }
 
+// ShowOpen makes the engine show requests while they are open from now on, each
+// second and at once, whatever Config.Live and Config.LiveEvery say.
+func (e *Engine) ShowOpen() {
+	if e.live == nil {
+		e.live = newLive(e.cfg, e.dir)
+	}
+	e.live.every = 0
+}
+
 // Push takes events in, in any order, and works as far as the watermark lets
 // it. now is the caller's clock, zero if it has none. The engine keeps the
 // events it needs: the batch must not be used again.

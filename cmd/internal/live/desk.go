@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -27,6 +28,7 @@ type desk struct {
 	js        jetstream.JetStream
 	lanes     []*lane
 	timelines func(prefix string, f func(text []byte) error) error
+	alerts    func(f func(text []byte) error) error
 }
 
 // AskHeader must be in every request to the desk. A page in a browser cannot send
@@ -50,6 +52,7 @@ func deskHandler(at *atomic.Pointer[desk]) http.Handler {
 		})
 	}
 	answer("GET /timelines/{prefix}", (*desk).find)
+	answer("GET /alerts", (*desk).told)
 	answer("GET /sinks", (*desk).list)
 	answer("GET /sinks/{name}/dead", (*desk).dead)
 	answer("POST /sinks/{name}/retry", (*desk).retry)
@@ -110,6 +113,20 @@ func (d *desk) find(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		_, _ = w.Write(out) // whoever asked has gone
+	}
+}
+
+// told writes what was last told of the alerts of the last day, one a line, in no
+// order. They are small, and as many as there are.
+func (d *desk) told(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := bufio.NewWriter(w)
+	err := d.alerts(func(text []byte) error {
+		_, err := out.Write(append(text, '\n'))
+		return err
+	})
+	if err = errors.Join(err, out.Flush()); err != nil {
+		panic(http.ErrAbortHandler) // what was written must not look whole
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -39,6 +40,9 @@ type Metrics struct {
 	spool     *bus.Spool                         // nil for none
 	gaveUp    [event.Sources]uint64              // events that the spool had no room for
 	alerts    map[[2]string]uint64               // by rule and severity
+	ruleSet   string                             // hash of the rules, empty for none
+	ruleCount int
+	badRules  uint64
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
 	untaken   map[string]uint64 // messages that a sink has not taken, by its name
@@ -111,6 +115,21 @@ func (m *Metrics) stream(source event.Source, up bool) {
 	m.up[source] = up
 }
 
+func (m *Metrics) rules(s *detect.Set) {
+	if s == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ruleSet, m.ruleCount = s.Hash, len(s.Rules)
+}
+
+func (m *Metrics) rulesFailed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.badRules++
+}
+
 func (m *Metrics) alert(a *alert.Alert) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -165,6 +184,8 @@ var (
 	descConnected = prometheus.NewDesc("sennit_bus_connected", "Whether the bus is connected.", nil, nil)
 	descTakes     = prometheus.NewDesc("sennit_bus_takes", "Whether the bus takes what is sent to it: 0 while it is away, and while it refuses.", nil, nil)
 	descRefusals  = prometheus.NewDesc("sennit_bus_refusals_total", "Times that the bus said that its user may not: permissions, and credentials that it does not know.", nil, nil)
+	descRules     = prometheus.NewDesc("sennit_rules", "How many rules judge, by the hash of their files: replicas should have the same.", []string{"hash"}, nil)
+	descBadRules  = prometheus.NewDesc("sennit_rules_reload_failed_total", "Changed rules that were wrong; those before stayed.", nil, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -183,7 +204,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
-		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
+		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog, descUntaken, descStream, descStreamMax,
 		descBytes,
 	} {
@@ -281,6 +302,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for of, n := range m.alerts {
 		count(descAlerts, n, of[0], of[1])
+	}
+	if m.ruleSet != "" {
+		put(descRules, prometheus.GaugeValue, float64(m.ruleCount), m.ruleSet)
+		count(descBadRules, m.badRules)
 	}
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)

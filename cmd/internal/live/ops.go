@@ -16,7 +16,7 @@ import (
 )
 
 // ops serves what an operator asks: /healthz (the process lives), /readyz (it
-// reads from the bus), /metrics, and, to this machine, /sinks and /timelines; and, apart from them,
+// reads from the bus), /metrics, and, to this machine, /sinks, /alerts and /timelines; and, apart from them,
 // profiles of the process.
 type ops struct {
 	registry *prometheus.Registry
@@ -76,6 +76,7 @@ func (o *ops) answers() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
 	mux.Handle("/timelines/", deskHandler(&o.desk))
+	mux.Handle("/alerts", deskHandler(&o.desk))
 	mux.Handle("/sinks", deskHandler(&o.desk))
 	mux.Handle("/sinks/", deskHandler(&o.desk))
 	return mux

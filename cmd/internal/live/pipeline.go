@@ -24,6 +24,7 @@ type PipelineOptions struct {
 	Out    string // file of the timelines; "-" for standard output
 	Rotate ndjson.Rotation
 	Rules  *detect.Set
+	Reload *RulesFolder // where the rules come from, nil for a set that stays
 	Sinks  []fanout.Config
 }
 
@@ -41,7 +42,7 @@ type pipeline struct {
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
 	w := newShowing(out.Sinks, s.Log)
-	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log, Tracer: s.tracer()}
+	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Reload: out.Reload, Leads: leading.now, Log: s.Log, Tracer: s.tracer()}
 	if w != nil {
 		opts.Watch, opts.WatchEvery = w.take, showEvery
 	}
@@ -63,7 +64,7 @@ func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out Pi
 		l.lanes = append(l.lanes, one)
 		o.metrics.sink(one.Lane)
 	}
-	o.desk.Store(&desk{js, l.lanes, p.Timelines})
+	o.desk.Store(&desk{js, l.lanes, p.Timelines, p.Alerts})
 	o.ready.when(func() error {
 		if err := o.metrics.Ready(); err != nil || o.metrics.bus == nil {
 			return err

@@ -15,7 +15,6 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
-	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -39,7 +38,9 @@ type Options struct {
 	Shards int    // 0 for one a core
 	Window window.Config
 	Rules  *detect.Set // nil for none
-	Clock  Clock       // nil for StreamClock
+	// Reload is where the rules come from, nil for a set that stays.
+	Reload *RulesFolder
+	Clock  Clock // nil for StreamClock
 	// Leads tells whether this processor sends results and ticks. Nil for always.
 	Leads func() bool
 	Log   *slog.Logger
@@ -82,6 +83,7 @@ type Processor struct {
 	js      jetstream.JetStream
 	store   *disk.Store
 	engine  *shard.Engine
+	watch   *detect.Watch
 	unpack  unpacker
 	metrics *Metrics
 
@@ -120,7 +122,11 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		o.Keep = 24 * time.Hour
 	}
 	cfg := shard.DefaultConfig()
-	cfg.Shards, cfg.Window, cfg.Live, cfg.LiveEvery = o.Shards, o.Window, o.Watch != nil, o.WatchEvery
+	cfg.Shards, cfg.Window = o.Shards, o.Window
+	early := o.Rules.Early()
+	if cfg.Live = early || o.Watch != nil; !early { // rules judge what is open at once
+		cfg.LiveEvery = o.WatchEvery
+	}
 	w := cfg.Window
 	store, err := disk.Open(o.Dir, disk.Options{Retention: w.Longest + w.Retention + w.AgentHorizon, Keep: o.Keep})
 	if err != nil {
@@ -128,6 +134,8 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	}
 	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
+	m.rules(o.Rules)
+	p.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()
 	}
@@ -145,7 +153,7 @@ func (p *Processor) recover() error {
 	p.muted = true
 	err := p.store.Recover(new(scan.Intern), func(now event.Time, b *event.Batch) error {
 		events += len(b.Events)
-		p.engine.Push(b, now)
+		p.push(b, now)
 		return p.engine.Err()
 	})
 	p.muted = false
@@ -156,87 +164,31 @@ func (p *Processor) recover() error {
 	return err
 }
 
-// Timeline takes what the engine decides.
+// Timeline takes what the engine decides, and, as revision 0, what it knows of an open
+// request.
 func (p *Processor) Timeline(t *timeline.Timeline) {
-	if p.muted {
-		return
-	}
 	if p.opts.Watch != nil && (t.Revision > 0 || p.opts.Leads()) {
 		defer p.opts.Watch(t)
 	}
 	if t.Revision == 0 { // it is open: nothing was decided
+		p.preview(t)
 		return
 	}
 	p.judge(t)
-	p.decided = append(p.decided, t)
+	if !p.muted {
+		p.decided = append(p.decided, t)
+	}
 }
-
-// judge adds the alerts of a revision to it, and notes what is to be told of them.
-func (p *Processor) judge(t *timeline.Timeline) {
-	found, err := p.opts.Rules.Judge(t)
-	had, stateErr := p.had(t)
-	if err != nil {
-		p.opts.Log.Error("a rule could not be judged", "error", err)
-		had = nil // what it would say is not known, so nothing is withdrawn
-	}
-	changes, changesErr := detect.Changes(t.ID, found, had, p.lastTold)
-	p.failure = errors.Join(p.failure, stateErr, changesErr)
-	t.Alerts = append(t.Alerts, detect.Refs(found)...)
-	for i := range changes {
-		a := &changes[i]
-		switch {
-		case a.State == alert.Withdrawn:
-			p.opts.Log.Info("alert withdrawn", "rule", a.RuleID, "timeline", a.TimelineID, "alert", a.ID)
-		case a.Revision == 1:
-			p.metrics.alert(a)
-			p.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
-		}
-	}
-	p.told = append(p.told, changes...)
-}
-
-// had are the ids of the alerts of the revision before.
-func (p *Processor) had(t *timeline.Timeline) (ids []string, err error) {
-	if t.Revision <= 1 {
-		return nil, nil
-	}
-	var before *timeline.Timeline
-	for _, d := range p.decided { // in this turn
-		if d.ID == t.ID {
-			before = d
-		}
-	}
-	if before == nil {
-		if before, err = p.store.Timeline(t.ID); errors.Is(err, state.ErrNotFound) {
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range before.Alerts {
-		ids = append(ids, a.AlertID)
-	}
-	return ids, nil
-}
-
-// lastTold is what was last told of an alert, nil for nothing.
-func (p *Processor) lastTold(id string) (*alert.Alert, error) {
-	for i := len(p.told) - 1; i >= 0; i-- {
-		if p.told[i].ID == id {
-			return &p.told[i], nil
-		}
-	}
-	return p.store.Alert(id)
-}
-
-// Unmatched takes an event of no timeline; it is in the engine's counters.
-func (*Processor) Unmatched(*shard.Unmatched) {}
 
 // Timelines calls f with the canonical form of the closed timelines whose id begins
 // so. It may be called from any goroutine while Run works.
 func (p *Processor) Timelines(prefix string, f func(text []byte) error) error {
 	return p.store.Timelines(prefix, f)
 }
+
+// Alerts calls f with the canonical form of what was last told of each alert of the
+// last day, as Timelines does.
+func (p *Processor) Alerts(f func(text []byte) error) error { return p.store.Alerts(f) }
 
 // Close gives the state back without Run.
 func (p *Processor) Close() error { return p.store.Close() }
@@ -294,6 +246,7 @@ func (p *Processor) away(ctx context.Context, err error) {
 // read works turn by turn. It returns nil when the reader has to be made anew.
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
+		p.reload(time.Now())
 		t := turn{p: p, reader: r}
 		err := t.collect()
 		if lost := r.TakeLost(); lost > 0 {

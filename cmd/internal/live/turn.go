@@ -56,7 +56,7 @@ func (t *turn) push(m *bus.Message, b *event.Batch) {
 		t.pushes = t.pushes[:n-1]
 	}
 	t.pushes = append(t.pushes, one)
-	p.engine.Push(b, p.now)
+	p.push(b, p.now)
 }
 
 // take opens one envelope. What cannot be read goes to the dead letters.
@@ -87,7 +87,7 @@ func (t *turn) work() error {
 	at := t.reader.Position(t.last.Sequence)
 	p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
 	pushes := append(p.prior, t.pushes...)
-	if len(t.events)+len(t.dead)+len(p.decided) == 0 && time.Since(p.commit) < quietTurns {
+	if len(t.events)+len(t.dead)+len(p.decided)+len(p.told) == 0 && time.Since(p.commit) < quietTurns {
 		p.prior = pushes[len(pushes)-1:]
 		p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
 		return nil

@@ -51,27 +51,35 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 		return nil
 	}
 	u.counts.envelope("taken", 1)
-	kept := b.Events[:before]
+	kept, forged, as := b.Events[:before], uint64(0), ""
 	for i := range events {
 		if n := events[i].Node; n != "" && n != m.Node {
 			u.counts.dropped("forged_node", 1)
+			forged, as = forged+1, n
 			continue
 		}
 		kept = append(kept, events[i])
 	}
 	b.Events = kept
+	at := newest
+	if at == 0 {
+		at = event.At(m.Stored)
+	}
+	// lost adds what became of the envelope; which tells its events apart.
+	lost := func(which uint64, p event.Loss) {
+		e := b.Add(event.KindLoss, h.Source)
+		e.Node, e.Time, e.ID = m.Node, at, event.ID(h.Session)
+		binary.BigEndian.PutUint64(e.ID[8:], binary.BigEndian.Uint64(e.ID[8:])^h.Sequence^which)
+		loss := b.NewLoss()
+		*loss = p
+		e.Payload = loss
+	}
 	if missing > 0 {
 		u.counts.envelope("missing", missing)
-		e := b.Add(event.KindLoss, h.Source)
-		e.Node, e.Time = m.Node, newest
-		if e.Time == 0 {
-			e.Time = event.At(m.Stored)
-		}
-		e.ID = event.ID(h.Session)
-		binary.BigEndian.PutUint64(e.ID[8:], binary.BigEndian.Uint64(e.ID[8:])^h.Sequence)
-		loss := b.NewLoss()
-		*loss = event.Loss{Of: h.Source, From: since, To: e.Time, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"}
-		e.Payload = loss
+		lost(0, event.Loss{Of: h.Source, From: since, To: at, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"})
+	}
+	if forged > 0 { // rules can tell of it
+		lost(1<<63, event.Loss{Of: h.Source, Count: forged, From: at, To: at, Reason: "forged_node", Scope: as})
 	}
 	return nil
 }

@@ -138,7 +138,13 @@ func (w *world) settle(r *request) {
 		}
 		w.possible = possible
 		w.writeFact(f, f == entry, possible)
+		for j := range r.acts {
+			if a := &r.acts[j]; a.fact == f && a.kind == rogueExec {
+				a.findable = !f.lost && !f.hidden && len(possible) > 0
+			}
+		}
 	}
+	w.writeActs(r)
 }
 
 func appendNew(list []string, s string) []string {

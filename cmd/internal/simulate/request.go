@@ -25,6 +25,7 @@ type request struct {
 	rogue   rogueAct
 	acted   bool // the rogue act is done
 	claimed bool
+	acts    []act
 	status  uint16
 }
 
@@ -96,6 +97,9 @@ func (w *world) newRequest(c *client) *request {
 		r.trace, r.shared = c.session, true
 	}
 	w.chooseRogue(r)
+	if r.rogue == rogueForge {
+		w.did(r, nil)
+	}
 	w.inflight = append(w.inflight, r)
 	return r
 }

@@ -1,6 +1,10 @@
 package simulate
 
-import "github.com/sennit-io/sennit/schemas/timeline"
+import (
+	"fmt"
+
+	"github.com/sennit-io/sennit/schemas/timeline"
+)
 
 // rogueAct is what goes wrong on purpose in a request.
 type rogueAct uint8
@@ -13,6 +17,35 @@ const (
 	rogueForge           // an outsider sends the trace id of another's request
 	rogueKinds
 )
+
+var rogueNames = [rogueKinds]string{"", "exec", "egress", "claim", "forge"}
+
+// act is a rogue act that was done, and the fact of it, if it is one.
+type act struct {
+	kind rogueAct
+	fact *fact
+	// Something was written that tells of it. A process must be tied to its request,
+	// and a claim to one that shares its trace id with no other.
+	findable bool
+}
+
+// did notes what a request did that it should not have.
+func (w *world) did(r *request, f *fact) {
+	r.acts = append(r.acts, act{kind: r.rogue, fact: f, findable: r.rogue == rogueForge || r.rogue == rogueClaim && !r.shared || r.rogue == rogueEgress})
+}
+
+// writeActs writes the rogue acts of a finished request, one JSON object a line, to
+// truth-acts.jsonl.
+func (w *world) writeActs(r *request) {
+	for _, a := range r.acts {
+		id := ""
+		if a.fact != nil {
+			id = a.fact.event.String()
+		}
+		w.actsFile.write(fmt.Appendf(nil, `{"request":%q,"trace_id":%q,"act":%q,"event_id":%q,"findable":%t}`+"\n",
+			r.id, r.trace.String(), rogueNames[a.kind], id, a.findable))
+	}
+}
 
 func (w *world) chooseRogue(r *request) {
 	if !w.rng.chance(w.o.Rogue) {
@@ -56,6 +89,7 @@ func (w *world) misbehave(t *task, h *hop) {
 		if signal == "" {
 			t.sleep(w.rng.lognormal(5*ms, 0.5))
 		}
+		w.did(r, pr.fact)
 		w.exitProcess(pr, signal)
 	case rogueEgress:
 		r.acted = true
@@ -63,7 +97,8 @@ func (w *world) misbehave(t *task, h *hop) {
 		pl := &pool{}
 		m := &message{method: "POST", path: "/", host: w.evil.host, status: 200, out: 90_000, in: 300, inferred: []string{timeline.DNSName}}
 		c := w.acquire(t, pl, h.pod, h.proc, &w.evil, r)
-		w.roundTrip(t, c, m, r, func(t *task, x *exchange) { t.sleep(w.rng.lognormal(80*ms, 0.5)) })
+		x := w.roundTrip(t, c, m, r, func(t *task, x *exchange) { t.sleep(w.rng.lognormal(80*ms, 0.5)) })
+		w.did(r, x.cli)
 		w.release(c, 0)
 	}
 }

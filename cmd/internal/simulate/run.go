@@ -3,6 +3,7 @@ package simulate
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ const settling = 45 * s1
 
 // Run writes a simulated cluster's files into dir, which is made when it does
 // not exist: DIR/<node>.<source>.jsonl, DIR/cloud.gcp.jsonl,
-// DIR/cluster.k8s.jsonl and DIR/truth.jsonl. Files of these names are
+// DIR/cluster.k8s.jsonl, DIR/truth.jsonl and, with rogue acts, DIR/truth-acts.jsonl. Files of these names are
 // overwritten. Equal options give equal bytes. When ctx ends, Run stops and
 // returns its error; the files then hold a part of the run.
 func Run(ctx context.Context, o Options, dir string) (Summary, error) {
@@ -34,6 +35,12 @@ func Run(ctx context.Context, o Options, dir string) (Summary, error) {
 	if w.truth, err = createTruth(filepath.Join(dir, "truth.jsonl")); err != nil {
 		return Summary{}, err
 	}
+	if o.Rogue > 0 {
+		if w.actsFile, err = createTruth(filepath.Join(dir, "truth-acts.jsonl")); err != nil {
+			return Summary{}, errors.Join(err, w.truth.close())
+		}
+		w.sum.Files++
+	}
 	defer w.s.close()
 	w.build()
 	w.start()
@@ -48,7 +55,7 @@ func Run(ctx context.Context, o Options, dir string) (Summary, error) {
 	}
 	w.sum.Last = time.Unix(0, w.s.now).UTC()
 	err = w.outs.finish()
-	if terr := w.truth.close(); err == nil {
+	if terr := errors.Join(w.truth.close(), w.actsFile.close()); err == nil {
 		err = terr
 	}
 	w.sum.Files++ // the truth
@@ -129,6 +136,9 @@ func (t *truthFile) write(line []byte) {
 }
 
 func (t *truthFile) close() error {
+	if t == nil {
+		return nil
+	}
 	if err := t.w.Flush(); err != nil && t.err == nil {
 		t.err = fmt.Errorf("write truth: %w", err)
 	}

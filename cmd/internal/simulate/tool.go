@@ -91,6 +91,7 @@ func (w *world) runCommand(t *task, h *hop, ru *run) {
 		r.claimed = true // the span says that a command ran; none did
 		t.sleep(w.rng.lognormal(40*ms, 0.5))
 		if sp != nil {
+			w.did(r, nil)
 			w.end(sp)
 		}
 		return

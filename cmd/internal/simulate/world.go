@@ -38,6 +38,7 @@ type world struct {
 	cloud, k8s *output
 	ids        ids
 	truth      *truthFile
+	actsFile   *truthFile // nil without rogue acts
 
 	// Scratch values, so that writing a record allocates nothing.
 	scratch   event.Event

@@ -11,16 +11,20 @@ import (
 	"strings"
 
 	"github.com/sennit-io/sennit/correlate/detect"
+	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/alert"
+	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
 // ErrAlerts is what Options.ExitOn makes of alerts that are severe enough.
 var ErrAlerts = errors.New("--exit-on")
 
-// alerts judges timelines as they come; those of the last revision count.
+// alerts judges events and timelines as they come; those of the last revision count.
+// Nothing fires early here: what a service tells before a request has closed is, at
+// the end, what is told of it when it has.
 type alerts struct {
-	rules *detect.Set
+	watch *detect.Watch
 	told  map[string]*alert.Alert // by id, as a service would have told it
 	had   map[string][]string     // ids, by timeline
 	err   error                   // the first, of a rule that could not be judged
@@ -31,32 +35,80 @@ func newAlerts(rules *detect.Set) *alerts {
 	if rules == nil {
 		return nil
 	}
-	return &alerts{rules: rules, told: map[string]*alert.Alert{}, had: map[string][]string{}}
+	w := window.Default()
+	return &alerts{watch: detect.NewWatch(rules, detect.Options{Claim: w.AgentHorizon, Keep: w.Longest + w.Retention}), told: map[string]*alert.Alert{}, had: map[string][]string{}}
 }
 
-// judge adds the alerts of a revision to it, and returns what is to be told of them.
-func (a *alerts) judge(t *timeline.Timeline) []alert.Alert {
+// observe takes in events before the engine does, and returns what is to be told of
+// those that are of no request.
+func (a *alerts) observe(b *event.Batch, now event.Time) (changes []alert.Alert) {
 	if a == nil {
 		return nil
 	}
-	found, err := a.rules.Judge(t)
+	for i := range b.Events {
+		v, err := a.watch.Event(&b.Events[i], max(now, b.Events[i].Time))
+		a.failed(err)
+		changes = append(changes, a.changes(v, nil)...)
+	}
+	return changes
+}
+
+func (a *alerts) failed(err error) {
 	if err != nil {
 		a.fails++
 		a.err = cmp.Or(a.err, err)
 	}
-	t.Alerts = append(t.Alerts, detect.Refs(found)...)
+}
+
+// judge adds the alerts of a revision to it, and returns what is to be told of them.
+func (a *alerts) judge(t *timeline.Timeline, watermark event.Time) []alert.Alert {
+	if a == nil {
+		return nil
+	}
+	v, err := a.watch.Closed(t, watermark)
+	a.failed(err)
+	t.Alerts = append(t.Alerts, detect.Refs(v.Found)...)
 	had := a.had[t.ID]
 	if err != nil {
 		had = nil // what it would say is not known, so nothing is withdrawn
 	}
+	return a.changes(v, had)
+}
+
+func (a *alerts) changes(v detect.Verdict, had []string) []alert.Alert {
 	// What was told is in memory: there is no error.
-	changes, _ := detect.Changes(t.ID, found, had, func(id string) (*alert.Alert, error) { return a.told[id], nil })
+	changes, _ := detect.Changes(v, had, func(id string) (*alert.Alert, error) { return a.told[id], nil })
 	for _, one := range changes {
 		a.told[one.ID] = &one
 	}
-	delete(a.had, t.ID)
-	for i := range found {
-		a.had[t.ID] = append(a.had[t.ID], found[i].ID)
+	if v.Timeline != "" {
+		delete(a.had, v.Timeline)
+		for i := range v.Found {
+			a.had[v.Timeline] = append(a.had[v.Timeline], v.Found[i].ID)
+		}
+	}
+	return changes
+}
+
+// unmatched judges an event of no request.
+func (a *alerts) unmatched(e *event.Event) []alert.Alert {
+	if a == nil {
+		return nil
+	}
+	v, err := a.watch.Unmatched(e)
+	a.failed(err)
+	return a.changes(v, nil)
+}
+
+// advance tells what was held back until now.
+func (a *alerts) advance(watermark, now event.Time) (changes []alert.Alert) {
+	if a == nil {
+		return nil
+	}
+	list, err := a.watch.Advance(watermark, now)
+	a.failed(err)
+	for _, v := range list {
+		changes = append(changes, a.changes(v, a.had[v.Timeline])...)
 	}
 	return changes
 }
@@ -117,6 +169,9 @@ func (a *alerts) summary(w io.Writer) {
 		parts = append(parts, fmt.Sprintf("%s %s %d", c.severity, c.rule, c.n))
 	}
 	fmt.Fprintf(w, "alerts      %s\n", strings.Join(parts, "  "))
+	if n := a.watch.Lost(); n > 0 {
+		fmt.Fprintf(w, "warning     %d events with a finding were forgotten before their request was known: there were too many\n", n)
+	}
 	if a.err != nil {
 		fmt.Fprintf(w, "warning     %d timelines could not be judged by every rule: %v\n", a.fails, a.err)
 	}

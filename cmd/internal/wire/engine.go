@@ -2,6 +2,7 @@ package wire
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/shard"
@@ -21,7 +22,12 @@ func newEngine(shards int, inOrder bool, out *output) *shard.Engine {
 
 // Timeline takes one revision of a timeline.
 func (out *output) Timeline(t *timeline.Timeline) {
-	told := out.alerts.judge(t)
+	if out.before != nil { // it must not see what the others find
+		as := *t
+		as.Alerts = slices.Clone(t.Alerts)
+		out.before.judge(&as, out.watermark())
+	}
+	told := out.alerts.judge(t, out.watermark())
 	out.results.timeline(t)
 	out.feed.timeline(t, told)
 }
@@ -29,6 +35,8 @@ func (out *output) Timeline(t *timeline.Timeline) {
 // Unmatched takes an event that is in no timeline. What came too late or was
 // dropped at a limit is counted, and not written: nobody looked for its request.
 func (out *output) Unmatched(u *shard.Unmatched) {
+	out.feed.alerts(out.alerts.unmatched(u.Event))
+	out.before.unmatched(u.Event)
 	if u.Fate == correlate.Ambient || u.Fate == correlate.Ambiguous {
 		out.unmatched.add(u.Event, u.Fate.String(), u.Candidates)
 	}

@@ -43,7 +43,10 @@ type Options struct {
 	// one of the severity ExitOn, or a worse one, is an error.
 	Rules      *detect.Set
 	AlertsFile string
-	ExitOn     alert.Severity
+	// Compare are other rules: which alerts appear and vanish with Rules in their place
+	// is written to Out with Form None, else to Messages.
+	Compare *detect.Set
+	ExitOn  alert.Severity
 	// Webhooks get the alerts, as they are at the end.
 	Webhooks []fanout.Config
 	// Sinks take every revision and its alerts; they are closed.
@@ -88,10 +91,12 @@ func Replay(ctx context.Context, o Options) error {
 		results:   newResults(ctx, o.Form, o.Draw, sort),
 		unmatched: newUnmatched(ctx, o.UnmatchedFile != "", sort),
 		alerts:    newAlerts(o.Rules),
+		before:    newAlerts(o.Compare),
 		feed:      feed,
 	}
 	defer out.close()
 	eng := newEngine(o.Shards, o.Replay.Order == replay.OrderEvent, out)
+	out.watermark = eng.Watermark
 	var m *meter
 	if o.Meter {
 		m = newMeter(o.Messages)
@@ -99,7 +104,11 @@ func Replay(ctx context.Context, o Options) error {
 	}
 	pace := &pacer{speed: o.Speed, push: func(b *event.Batch, now event.Time) error {
 		feed.events(b) // it is the engine's afterwards
+		feed.alerts(out.alerts.observe(b, now))
+		out.before.observe(b, now)
 		eng.Push(b, now)
+		feed.alerts(out.alerts.advance(eng.Watermark(), max(now, eng.Watermark())))
+		out.before.advance(eng.Watermark(), max(now, eng.Watermark()))
 		return errFirst(eng.Err(), out.results.err, out.unmatched.err, feed.err)
 	}}
 	read, readErr := replay.Run(ctx, o.Replay, func(b *event.Batch, now event.Time) error { return pace.emit(ctx, b, now) })
@@ -108,6 +117,8 @@ func Replay(ctx context.Context, o Options) error {
 		return readErr
 	}
 	eng.Close()
+	feed.alerts(out.alerts.advance(event.Never, eng.Watermark()))
+	out.before.advance(event.Never, eng.Watermark())
 	m.clear()
 	if err := errFirst(eng.Err(), feed.close()); err != nil {
 		return err
@@ -133,6 +144,13 @@ func Replay(ctx context.Context, o Options) error {
 	}
 	if o.AlertsFile != "" {
 		err = errFirst(err, out.alerts.write(alertsFile))
+	}
+	if out.before != nil {
+		to := o.Messages
+		if o.Form == None {
+			to = o.Out
+		}
+		compare(to, out.before, out.alerts)
 	}
 	if o.StatsFile != "" {
 		err = errFirst(err, stats.Write(statsFile), statsFile.Close())
@@ -184,6 +202,8 @@ type output struct {
 	results   *results
 	unmatched *unmatched
 	alerts    *alerts // nil without rules
+	before    *alerts // by the rules to compare with, nil for none
+	watermark func() event.Time
 	feed      *feed
 }
 

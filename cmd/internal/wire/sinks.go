@@ -58,6 +58,14 @@ func (f *feed) timeline(t *timeline.Timeline, told []alert.Alert) {
 	}
 	room := make([]byte, 0, 1024+stepBytes*len(t.Steps)) // growing to it would copy it several times
 	f.add(sinks.Record{Kind: sinks.Timeline, ID: t.ID, Revision: t.Revision, Data: t.AppendJSON(room)})
+	f.alerts(told)
+}
+
+// alerts takes what is to be told of alerts.
+func (f *feed) alerts(told []alert.Alert) {
+	if len(f.sinks) == 0 || f.err != nil {
+		return
+	}
 	for i := range told {
 		a := &told[i]
 		f.add(sinks.Record{Kind: sinks.Alert, ID: a.ID, Revision: a.Revision, Data: a.AppendJSON(nil)})

@@ -221,14 +221,18 @@ func (s *Store) Timeline(id string) (*timeline.Timeline, error) {
 // Timelines calls f with the canonical form of the timelines whose id begins so, by
 // id, and stops at the first error of f.
 func (s *Store) Timelines(prefix string, f func(text []byte) error) error {
+	return s.texts(append([]byte{keyTimeline}, prefix...), f)
+}
+
+func (s *Store) texts(prefix []byte, f func(text []byte) error) error {
 	return s.db.View(func(tx *badger.Txn) error {
-		return each(tx, append([]byte{keyTimeline}, prefix...), true, func(_, v []byte) error {
+		return each(tx, prefix, true, func(_, v []byte) error {
 			if len(v) < 4 {
 				return ErrDamaged
 			}
 			text, err := s2.Decode(nil, v[4:])
 			if err != nil {
-				return fmt.Errorf("read timelines: %w", ErrDamaged)
+				return fmt.Errorf("read results: %w", ErrDamaged)
 			}
 			return f(text)
 		})
@@ -246,6 +250,12 @@ func (s *Store) Alert(id string) (*alert.Alert, error) {
 		return nil, nil
 	}
 	return a, nil
+}
+
+// Alerts calls f with the canonical form of what was last told of each alert that is
+// kept, by id, and stops at the first error of f.
+func (s *Store) Alerts(f func(text []byte) error) error {
+	return s.texts([]byte{keyAlert}, f)
 }
 
 // row reads what kept wrote.

@@ -1,0 +1,234 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sennit-io/sennit/cmd/internal/simulate"
+	"github.com/sennit-io/sennit/correlate/detect"
+	"github.com/sennit-io/sennit/ingest/replay"
+	"github.com/sennit-io/sennit/schemas/alert"
+)
+
+var (
+	proofClean = flag.Int("rules-clean", 1500, "clean requests of TestRulesProof; make rules-proof takes 100,000")
+	proofRogue = flag.Int("rules-rogue", 1500, "requests of TestRulesProof of which one in five does something rogue")
+)
+
+// The starter rules find what simulate's agents do behind their own backs, and accuse
+// no clean request. Spans come as SDKs send them: after their end, in batches, with
+// tools of up to ten minutes; the lines are taken in the order in which they arrive.
+func TestRulesProof(t *testing.T) {
+	rules, err := detect.Load(os.DirFS("../../../deploy/rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("clean", func(t *testing.T) {
+		w := judged(t, rules, simulate.Options{Requests: *proofClean, Concurrency: 64, Seed: 5})
+		w.accuse(t, nil)
+	})
+	t.Run("rogue", func(t *testing.T) {
+		w := judged(t, rules, simulate.Options{Requests: *proofRogue, Concurrency: 64, Rogue: 0.2, Seed: 6})
+		acts := map[string][]rogue{}
+		done, found := map[string]int{}, map[string]int{}
+		readLines(t, filepath.Join(w.dir, "truth-acts.jsonl"), func(a rogue) {
+			acts[a.Trace] = append(acts[a.Trace], a)
+			if !a.Findable {
+				return
+			}
+			done[a.Act]++
+			if slices.ContainsFunc(w.alerts, func(one alert.Alert) bool { return a.explains(&one) }) {
+				found[a.Act]++
+			}
+		})
+		found["egress"] = w.evil(t)
+		for _, act := range []string{"exec", "egress", "claim", "forge"} {
+			t.Logf("%s: %d of %d found", act, found[act], done[act])
+			if found["all"], done["all"] = found["all"]+found[act], done["all"]+done[act]; done[act] == 0 || float64(found[act]) < 0.9*float64(done[act]) {
+				t.Errorf("%s: %d of %d found", act, found[act], done[act])
+			}
+		}
+		if float64(found["all"]) < 0.99*float64(done["all"]) {
+			t.Errorf("%d of %d rogue acts found, want 0.99 of them", found["all"], done["all"])
+		}
+		w.accuse(t, acts)
+	})
+}
+
+// rogue is a line of truth-acts.jsonl.
+type rogue struct {
+	Trace    string `json:"trace_id"`
+	Act      string `json:"act"`
+	Event    string `json:"event_id"`
+	Findable bool   `json:"findable"`
+}
+
+// finds are the rules that tell of an act.
+var finds = map[string][]string{
+	"exec":   {"exec_outside_tool", "shell_outside_tool", "secret_file", "killed"}, // it opens a token, and half are killed for it
+	"egress": {"egress_unclaimed", "egress_of_no_request"},
+	"claim":  {"tool_not_seen"},
+	"forge":  {"trace_id_reused"},
+}
+
+// explains reports whether an alert tells of the act: it rests on the act's event, or,
+// where the act is none, is of its request.
+func (r *rogue) explains(a *alert.Alert) bool {
+	switch r.Act {
+	case "exec":
+		return a.RuleID == "exec_outside_tool" && slices.Contains(a.EventIDs, r.Event)
+	case "egress":
+		return false // it is of no request: evil counts them
+	}
+	return slices.Contains(finds[r.Act], a.RuleID) && strings.HasPrefix(a.TimelineID, r.Trace)
+}
+
+// world is a simulated cluster and what the rules say of it.
+type world struct {
+	dir    string
+	alerts []alert.Alert
+	denied map[string]bool // traces of which a policy stopped something
+	entry  map[string]int  // trace → requests that carry it
+}
+
+func judged(t *testing.T, rules *detect.Set, o simulate.Options) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir(), denied: map[string]bool{}, entry: map[string]int{}}
+	if _, err := simulate.Run(t.Context(), o, w.dir); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(w.dir, "alerts")
+	err := Replay(context.Background(), Options{
+		Replay: replay.Options{Paths: []string{w.dir}, Order: replay.OrderArrival, TempDir: w.dir},
+		Form:   None, Out: io.Discard, Messages: io.Discard, Rules: rules, AlertsFile: file, Strict: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readLines(t, file, func(a alert.Alert) { w.alerts = append(w.alerts, a) })
+	readLines(t, filepath.Join(w.dir, "truth.jsonl"), func(f struct {
+		Trace string `json:"trace_id"`
+		Kind  string
+		Entry bool
+	}) {
+		if f.Kind == "flow" {
+			w.denied[f.Trace] = true
+		}
+		if f.Entry {
+			w.entry[f.Trace]++
+		}
+	})
+	return w
+}
+
+// evil counts the connections of rogue egress that were told of: the connection itself
+// or, of the same process to the same host, one of the quarter of an hour before it.
+func (w *world) evil(t *testing.T) (found int) {
+	t.Helper()
+	type open struct {
+		ID, Kind, Node string
+		Time           time.Time
+		Payload        struct {
+			Tuple   struct{ Dst string }
+			Process struct{ PID int }
+			Role    string
+		}
+	}
+	told := map[string]bool{}
+	for _, a := range w.alerts {
+		if a.RuleID == "egress_of_no_request" || a.RuleID == "egress_unclaimed" {
+			for _, id := range a.EventIDs {
+				told[id] = true
+			}
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(w.dir, "*.socket.jsonl"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		last := map[int]time.Time{} // process → told
+		var all []open
+		readLines(t, file, func(o open) {
+			if o.Kind == "socket_open" && o.Payload.Role == "client" && o.Payload.Tuple.Dst == "198.51.100.66:443" {
+				all = append(all, o)
+			}
+		})
+		slices.SortFunc(all, func(a, b open) int { return a.Time.Compare(b.Time) })
+		for _, o := range all {
+			if told[o.ID] {
+				last[o.Payload.Process.PID] = o.Time
+			}
+			if at, ok := last[o.Payload.Process.PID]; ok && o.Time.Sub(at) < 15*time.Minute {
+				found++
+			}
+		}
+	}
+	return found
+}
+
+// accuse fails for each alert that neither an act nor what the cluster does on purpose
+// explains: tools ask for the metadata service and are stopped, the firewall turns
+// requests away, browsers send one trace id with several requests.
+func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
+	t.Helper()
+	wrong := map[string]int{}
+	for i := range w.alerts {
+		a := &w.alerts[i]
+		trace, _, _ := strings.Cut(a.TimelineID, "-")
+		switch a.RuleID {
+		case "metadata_service", "denied_in_tool":
+			if w.denied[trace] {
+				continue
+			}
+		case "waf_denied": // its rate is the simulation's: 3 %
+			continue
+		case "trace_id_reused":
+			if w.entry[trace] > 1 {
+				continue
+			}
+		}
+		if acts != nil && a.TimelineID == "" && a.RuleID != "forged_node" {
+			continue // of an act that nothing ties to its request
+		}
+		if slices.ContainsFunc(acts[trace], func(r rogue) bool {
+			return slices.Contains(finds[r.Act], a.RuleID)
+		}) {
+			continue
+		}
+		if wrong[a.RuleID]++; wrong[a.RuleID] <= 3 {
+			t.Errorf("a clean request is accused: %+v", a)
+		}
+	}
+	t.Logf("%d alerts, false by rule: %v", len(w.alerts), wrong)
+}
+
+func readLines[T any](t *testing.T, name string, f func(T)) {
+	t.Helper()
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	in := bufio.NewScanner(file)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var v T
+		if err := json.Unmarshal(in.Bytes(), &v); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		f(v)
+	}
+	if err := in.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
