@@ -119,7 +119,8 @@ func judged(t *testing.T, rules *detect.Set, o simulate.Options) *world {
 		Trace string `json:"trace_id"`
 		Kind  string
 		Entry bool
-	}) {
+	},
+	) {
 		if f.Kind == "flow" {
 			w.denied[f.Trace] = true
 		}
