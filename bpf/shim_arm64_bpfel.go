@@ -42,7 +42,8 @@ type shimConn struct {
 	Dirty       uint8
 	H2          uint8
 	Numbered    uint8
-	_           [3]byte
+	Tls         uint8
+	_           [2]byte
 	First       [2]uint32
 	_           [4]byte
 }
@@ -56,7 +57,7 @@ type shimFrameRecord struct {
 	Plain     uint8
 	Type      uint8
 	Flags     uint8
-	Start     uint8
+	First     uint8
 	Stream    uint32
 	Time      uint64
 	Cookie    uint64
@@ -149,7 +150,8 @@ const (
 	shimKindKIND_EXIT     shimKind = 10
 	shimKindKIND_PLAIN    shimKind = 11
 	shimKindKIND_FRAME    shimKind = 12
-	shimKindKINDS         shimKind = 13
+	shimKindKIND_BODY     shimKind = 13
+	shimKindKINDS         shimKind = 14
 )
 
 type shimPlain struct {
@@ -159,7 +161,13 @@ type shimPlain struct {
 	Role     uint8
 	Http     uint8
 	H2       uint8
+	Post     uint8
+	Fed      uint8
 	First    uint8
+	_        [2]byte
+	Allowed  uint32
+	_        [4]byte
+	Filled   uint64
 	Walks    [2]struct {
 		_      structs.HostLayout
 		Head   [24]uint8
@@ -176,7 +184,6 @@ type shimPlain struct {
 		Start  uint8
 		_      [2]byte
 	}
-	_ [4]byte
 }
 
 type shimProcess struct {
@@ -206,6 +213,15 @@ type shimProgress struct {
 	Ended [2]uint8
 	Known [2]uint8
 	Gaps  uint32
+}
+
+type shimReceived struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Role   uint8
+	Taken  uint8
+	Doubt  uint8
+	_      [5]byte
 }
 
 type shimSession struct {
@@ -249,6 +265,7 @@ const (
 	shimMapGoCalls         = "go_calls"
 	shimMapGoHandshakes    = "go_handshakes"
 	shimMapHttp2s          = "http2s"
+	shimMapReceipts        = "receipts"
 	shimMapRing            = "ring"
 	shimMapSessions        = "sessions"
 	shimProgGoDone         = "go_done"
@@ -268,8 +285,10 @@ const (
 	shimProgSslDone        = "ssl_done"
 	shimProgSslDoneEx      = "ssl_done_ex"
 	shimProgSslFree        = "ssl_free"
+	shimProgSslHandshake   = "ssl_handshake"
 	shimProgSslRead        = "ssl_read"
 	shimProgSslReadEx      = "ssl_read_ex"
+	shimProgSslShaken      = "ssl_shaken"
 	shimProgSslWrite       = "ssl_write"
 	shimProgSslWriteEx     = "ssl_write_ex"
 	shimVarGoroutines      = "goroutines"
@@ -341,8 +360,10 @@ type shimProgramSpecs struct {
 	SslDone        *ebpf.ProgramSpec `ebpf:"ssl_done"`
 	SslDoneEx      *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
 	SslFree        *ebpf.ProgramSpec `ebpf:"ssl_free"`
+	SslHandshake   *ebpf.ProgramSpec `ebpf:"ssl_handshake"`
 	SslRead        *ebpf.ProgramSpec `ebpf:"ssl_read"`
 	SslReadEx      *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
+	SslShaken      *ebpf.ProgramSpec `ebpf:"ssl_shaken"`
 	SslWrite       *ebpf.ProgramSpec `ebpf:"ssl_write"`
 	SslWriteEx     *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
 }
@@ -357,6 +378,7 @@ type shimMapSpecs struct {
 	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
 	Http2s       *ebpf.MapSpec `ebpf:"http2s"`
+	Receipts     *ebpf.MapSpec `ebpf:"receipts"`
 	Ring         *ebpf.MapSpec `ebpf:"ring"`
 	Sessions     *ebpf.MapSpec `ebpf:"sessions"`
 }
@@ -401,6 +423,7 @@ type shimMaps struct {
 	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
 	Http2s       *ebpf.Map `ebpf:"http2s"`
+	Receipts     *ebpf.Map `ebpf:"receipts"`
 	Ring         *ebpf.Map `ebpf:"ring"`
 	Sessions     *ebpf.Map `ebpf:"sessions"`
 }
@@ -413,6 +436,7 @@ func (m *shimMaps) Close() error {
 		m.GoCalls,
 		m.GoHandshakes,
 		m.Http2s,
+		m.Receipts,
 		m.Ring,
 		m.Sessions,
 	)
@@ -453,8 +477,10 @@ type shimPrograms struct {
 	SslDone        *ebpf.Program `ebpf:"ssl_done"`
 	SslDoneEx      *ebpf.Program `ebpf:"ssl_done_ex"`
 	SslFree        *ebpf.Program `ebpf:"ssl_free"`
+	SslHandshake   *ebpf.Program `ebpf:"ssl_handshake"`
 	SslRead        *ebpf.Program `ebpf:"ssl_read"`
 	SslReadEx      *ebpf.Program `ebpf:"ssl_read_ex"`
+	SslShaken      *ebpf.Program `ebpf:"ssl_shaken"`
 	SslWrite       *ebpf.Program `ebpf:"ssl_write"`
 	SslWriteEx     *ebpf.Program `ebpf:"ssl_write_ex"`
 }
@@ -478,8 +504,10 @@ func (p *shimPrograms) Close() error {
 		p.SslDone,
 		p.SslDoneEx,
 		p.SslFree,
+		p.SslHandshake,
 		p.SslRead,
 		p.SslReadEx,
+		p.SslShaken,
 		p.SslWrite,
 		p.SslWriteEx,
 	)

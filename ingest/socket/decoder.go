@@ -37,6 +37,7 @@ type Decoder struct {
 	http2   map[uint64]*http2
 	waiting map[uint64]struct{} // connections of which records are held
 	spare   []*stream
+	answers answers
 	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
@@ -62,6 +63,10 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.request(r, b)
 	case bpf.KindResponse:
 		d.response(r, b)
+	case bpf.KindBody:
+		if c := d.conns[r.Head.Cookie]; c != nil && c.plain && int(r.Head.Direction) != c.outgoing() {
+			c.x.body(r.Head.Seq, r.Data)
+		}
 	case bpf.KindFrame:
 		d.frame(r, b)
 	case bpf.KindHello:
@@ -111,8 +116,9 @@ func (d *Decoder) conn(cookie uint64) *conn {
 		if len(d.conns) < maxConns {
 			break
 		}
+		d.answers.put(&d.conns[old].x.answer)
 		delete(d.conns, old)
-		delete(d.http2, old)
+		d.forget(old)
 		d.Forgotten++
 	}
 	c = &conn{}

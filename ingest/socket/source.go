@@ -35,6 +35,9 @@ type Source struct {
 	// Events counts what went to the sink, Lost the records that did not fit
 	// the ring, Bad those that could not be read.
 	Events, Lost, Bad uint64
+	// Unread counts the pieces of answers within TLS that were not read: the ring
+	// was half full, or there were more than is read.
+	Unread uint64
 	// Unfollowed counts the processes whose TLS should have been looked into and
 	// was not.
 	Unfollowed atomic.Uint64
@@ -184,6 +187,10 @@ func (s *Source) tick() error {
 			continue
 		}
 		s.lost[kind] = n
+		if kind == bpf.KindBody {
+			s.Unread += more
+			continue
+		}
 		s.Lost += more
 		e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), uint64(kind), n)
 		p := s.batch.NewLoss()
