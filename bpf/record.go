@@ -42,11 +42,12 @@ const (
 	KindExit     = Kind(shimKindKIND_EXIT)     // Process
 	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
 	KindFrame    = Kind(shimKindKIND_FRAME)    // Frame of HTTP/2, or a piece of one
+	KindStanding = Kind(shimKindKIND_STANDING) // Socket: it is open
 	KindBody     = Kind(shimKindKIND_BODY)     // Head: a piece of a body within TLS that answers a client
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "body"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "body"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -95,7 +96,7 @@ func Parse(b []byte) (Record, error) {
 	}
 	r := Record{Kind: Kind(*(*uint32)(unsafe.Pointer(&b[0])))}
 	switch r.Kind {
-	case KindOpen, KindOwner, KindClose, KindQuiet:
+	case KindOpen, KindOwner, KindClose, KindQuiet, KindStanding:
 		if len(b) < int(unsafe.Sizeof(Socket{})) {
 			return Record{}, errShort(b)
 		}

@@ -15,6 +15,7 @@ enum kind {
 	KIND_EXIT,
 	KIND_PLAIN, /* how far the plain text of a TLS connection got */
 	KIND_FRAME, /* of HTTP/2: a frame, or a piece of its payload */
+	KIND_STANDING, /* a socket that is open */
 	KIND_BODY,  /* of HTTP/1 within TLS: a piece of what answers a client */
 	KINDS
 };

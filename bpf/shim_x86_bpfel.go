@@ -44,8 +44,8 @@ type shimConn struct {
 	Numbered    uint8
 	Tls         uint8
 	_           [2]byte
+	Listed      uint32
 	First       [2]uint32
-	_           [4]byte
 }
 
 type shimFrameRecord struct {
@@ -150,8 +150,9 @@ const (
 	shimKindKIND_EXIT     shimKind = 10
 	shimKindKIND_PLAIN    shimKind = 11
 	shimKindKIND_FRAME    shimKind = 12
-	shimKindKIND_BODY     shimKind = 13
-	shimKindKINDS         shimKind = 14
+	shimKindKIND_STANDING shimKind = 13
+	shimKindKIND_BODY     shimKind = 14
+	shimKindKINDS         shimKind = 15
 )
 
 type shimPlain struct {
@@ -259,46 +260,47 @@ type shimSocketRecord struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	shimMapCalls           = "calls"
-	shimMapConns           = "conns"
-	shimMapDropped         = "dropped"
-	shimMapGoCalls         = "go_calls"
-	shimMapGoHandshakes    = "go_handshakes"
-	shimMapHttp2s          = "http2s"
-	shimMapReceipts        = "receipts"
-	shimMapRing            = "ring"
-	shimMapSessions        = "sessions"
-	shimProgGoDone         = "go_done"
-	shimProgGoHandshake    = "go_handshake"
-	shimProgGoRead         = "go_read"
-	shimProgGoWrite        = "go_write"
-	shimProgPacketIn       = "packet_in"
-	shimProgPacketOut      = "packet_out"
-	shimProgProcessExec    = "process_exec"
-	shimProgProcessExit    = "process_exit"
-	shimProgProcessRunning = "process_running"
-	shimProgSocketReceive  = "socket_receive"
-	shimProgSocketSend     = "socket_send"
-	shimProgSocketState    = "socket_state"
-	shimProgSocketSweep    = "socket_sweep"
-	shimProgSocketSweepTcp = "socket_sweep_tcp"
-	shimProgSslDone        = "ssl_done"
-	shimProgSslDoneEx      = "ssl_done_ex"
-	shimProgSslFree        = "ssl_free"
-	shimProgSslHandshake   = "ssl_handshake"
-	shimProgSslRead        = "ssl_read"
-	shimProgSslReadEx      = "ssl_read_ex"
-	shimProgSslShaken      = "ssl_shaken"
-	shimProgSslWrite       = "ssl_write"
-	shimProgSslWriteEx     = "ssl_write_ex"
-	shimVarGoroutines      = "goroutines"
-	shimVarInsideTls       = "inside_tls"
-	shimVarNothing         = "nothing"
-	shimVarUnusedFrame     = "unused_frame"
-	shimVarUnusedHead      = "unused_head"
-	shimVarUnusedKind      = "unused_kind"
-	shimVarUnusedProcess   = "unused_process"
-	shimVarUnusedSocket    = "unused_socket"
+	shimMapCalls            = "calls"
+	shimMapConns            = "conns"
+	shimMapDropped          = "dropped"
+	shimMapGoCalls          = "go_calls"
+	shimMapGoHandshakes     = "go_handshakes"
+	shimMapHttp2s           = "http2s"
+	shimMapReceipts         = "receipts"
+	shimMapRing             = "ring"
+	shimMapSessions         = "sessions"
+	shimProgGoDone          = "go_done"
+	shimProgGoHandshake     = "go_handshake"
+	shimProgGoRead          = "go_read"
+	shimProgGoWrite         = "go_write"
+	shimProgPacketIn        = "packet_in"
+	shimProgPacketOut       = "packet_out"
+	shimProgProcessExec     = "process_exec"
+	shimProgProcessExit     = "process_exit"
+	shimProgProcessRunning  = "process_running"
+	shimProgSocketList      = "socket_list"
+	shimProgSocketReceive   = "socket_receive"
+	shimProgSocketSend      = "socket_send"
+	shimProgSocketState     = "socket_state"
+	shimProgSocketSweep     = "socket_sweep"
+	shimProgSocketSweepFile = "socket_sweep_file"
+	shimProgSslDone         = "ssl_done"
+	shimProgSslDoneEx       = "ssl_done_ex"
+	shimProgSslFree         = "ssl_free"
+	shimProgSslHandshake    = "ssl_handshake"
+	shimProgSslRead         = "ssl_read"
+	shimProgSslReadEx       = "ssl_read_ex"
+	shimProgSslShaken       = "ssl_shaken"
+	shimProgSslWrite        = "ssl_write"
+	shimProgSslWriteEx      = "ssl_write_ex"
+	shimVarGoroutines       = "goroutines"
+	shimVarInsideTls        = "inside_tls"
+	shimVarNothing          = "nothing"
+	shimVarUnusedFrame      = "unused_frame"
+	shimVarUnusedHead       = "unused_head"
+	shimVarUnusedKind       = "unused_kind"
+	shimVarUnusedProcess    = "unused_process"
+	shimVarUnusedSocket     = "unused_socket"
 )
 
 // loadShim returns the embedded CollectionSpec for shim.
@@ -343,29 +345,30 @@ type shimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimProgramSpecs struct {
-	GoDone         *ebpf.ProgramSpec `ebpf:"go_done"`
-	GoHandshake    *ebpf.ProgramSpec `ebpf:"go_handshake"`
-	GoRead         *ebpf.ProgramSpec `ebpf:"go_read"`
-	GoWrite        *ebpf.ProgramSpec `ebpf:"go_write"`
-	PacketIn       *ebpf.ProgramSpec `ebpf:"packet_in"`
-	PacketOut      *ebpf.ProgramSpec `ebpf:"packet_out"`
-	ProcessExec    *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit    *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessRunning *ebpf.ProgramSpec `ebpf:"process_running"`
-	SocketReceive  *ebpf.ProgramSpec `ebpf:"socket_receive"`
-	SocketSend     *ebpf.ProgramSpec `ebpf:"socket_send"`
-	SocketState    *ebpf.ProgramSpec `ebpf:"socket_state"`
-	SocketSweep    *ebpf.ProgramSpec `ebpf:"socket_sweep"`
-	SocketSweepTcp *ebpf.ProgramSpec `ebpf:"socket_sweep_tcp"`
-	SslDone        *ebpf.ProgramSpec `ebpf:"ssl_done"`
-	SslDoneEx      *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
-	SslFree        *ebpf.ProgramSpec `ebpf:"ssl_free"`
-	SslHandshake   *ebpf.ProgramSpec `ebpf:"ssl_handshake"`
-	SslRead        *ebpf.ProgramSpec `ebpf:"ssl_read"`
-	SslReadEx      *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
-	SslShaken      *ebpf.ProgramSpec `ebpf:"ssl_shaken"`
-	SslWrite       *ebpf.ProgramSpec `ebpf:"ssl_write"`
-	SslWriteEx     *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
+	GoDone          *ebpf.ProgramSpec `ebpf:"go_done"`
+	GoHandshake     *ebpf.ProgramSpec `ebpf:"go_handshake"`
+	GoRead          *ebpf.ProgramSpec `ebpf:"go_read"`
+	GoWrite         *ebpf.ProgramSpec `ebpf:"go_write"`
+	PacketIn        *ebpf.ProgramSpec `ebpf:"packet_in"`
+	PacketOut       *ebpf.ProgramSpec `ebpf:"packet_out"`
+	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessRunning  *ebpf.ProgramSpec `ebpf:"process_running"`
+	SocketList      *ebpf.ProgramSpec `ebpf:"socket_list"`
+	SocketReceive   *ebpf.ProgramSpec `ebpf:"socket_receive"`
+	SocketSend      *ebpf.ProgramSpec `ebpf:"socket_send"`
+	SocketState     *ebpf.ProgramSpec `ebpf:"socket_state"`
+	SocketSweep     *ebpf.ProgramSpec `ebpf:"socket_sweep"`
+	SocketSweepFile *ebpf.ProgramSpec `ebpf:"socket_sweep_file"`
+	SslDone         *ebpf.ProgramSpec `ebpf:"ssl_done"`
+	SslDoneEx       *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
+	SslFree         *ebpf.ProgramSpec `ebpf:"ssl_free"`
+	SslHandshake    *ebpf.ProgramSpec `ebpf:"ssl_handshake"`
+	SslRead         *ebpf.ProgramSpec `ebpf:"ssl_read"`
+	SslReadEx       *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
+	SslShaken       *ebpf.ProgramSpec `ebpf:"ssl_shaken"`
+	SslWrite        *ebpf.ProgramSpec `ebpf:"ssl_write"`
+	SslWriteEx      *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
 }
 
 // shimMapSpecs contains maps before they are loaded into the kernel.
@@ -460,29 +463,30 @@ type shimVariables struct {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimPrograms struct {
-	GoDone         *ebpf.Program `ebpf:"go_done"`
-	GoHandshake    *ebpf.Program `ebpf:"go_handshake"`
-	GoRead         *ebpf.Program `ebpf:"go_read"`
-	GoWrite        *ebpf.Program `ebpf:"go_write"`
-	PacketIn       *ebpf.Program `ebpf:"packet_in"`
-	PacketOut      *ebpf.Program `ebpf:"packet_out"`
-	ProcessExec    *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit    *ebpf.Program `ebpf:"process_exit"`
-	ProcessRunning *ebpf.Program `ebpf:"process_running"`
-	SocketReceive  *ebpf.Program `ebpf:"socket_receive"`
-	SocketSend     *ebpf.Program `ebpf:"socket_send"`
-	SocketState    *ebpf.Program `ebpf:"socket_state"`
-	SocketSweep    *ebpf.Program `ebpf:"socket_sweep"`
-	SocketSweepTcp *ebpf.Program `ebpf:"socket_sweep_tcp"`
-	SslDone        *ebpf.Program `ebpf:"ssl_done"`
-	SslDoneEx      *ebpf.Program `ebpf:"ssl_done_ex"`
-	SslFree        *ebpf.Program `ebpf:"ssl_free"`
-	SslHandshake   *ebpf.Program `ebpf:"ssl_handshake"`
-	SslRead        *ebpf.Program `ebpf:"ssl_read"`
-	SslReadEx      *ebpf.Program `ebpf:"ssl_read_ex"`
-	SslShaken      *ebpf.Program `ebpf:"ssl_shaken"`
-	SslWrite       *ebpf.Program `ebpf:"ssl_write"`
-	SslWriteEx     *ebpf.Program `ebpf:"ssl_write_ex"`
+	GoDone          *ebpf.Program `ebpf:"go_done"`
+	GoHandshake     *ebpf.Program `ebpf:"go_handshake"`
+	GoRead          *ebpf.Program `ebpf:"go_read"`
+	GoWrite         *ebpf.Program `ebpf:"go_write"`
+	PacketIn        *ebpf.Program `ebpf:"packet_in"`
+	PacketOut       *ebpf.Program `ebpf:"packet_out"`
+	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
+	ProcessRunning  *ebpf.Program `ebpf:"process_running"`
+	SocketList      *ebpf.Program `ebpf:"socket_list"`
+	SocketReceive   *ebpf.Program `ebpf:"socket_receive"`
+	SocketSend      *ebpf.Program `ebpf:"socket_send"`
+	SocketState     *ebpf.Program `ebpf:"socket_state"`
+	SocketSweep     *ebpf.Program `ebpf:"socket_sweep"`
+	SocketSweepFile *ebpf.Program `ebpf:"socket_sweep_file"`
+	SslDone         *ebpf.Program `ebpf:"ssl_done"`
+	SslDoneEx       *ebpf.Program `ebpf:"ssl_done_ex"`
+	SslFree         *ebpf.Program `ebpf:"ssl_free"`
+	SslHandshake    *ebpf.Program `ebpf:"ssl_handshake"`
+	SslRead         *ebpf.Program `ebpf:"ssl_read"`
+	SslReadEx       *ebpf.Program `ebpf:"ssl_read_ex"`
+	SslShaken       *ebpf.Program `ebpf:"ssl_shaken"`
+	SslWrite        *ebpf.Program `ebpf:"ssl_write"`
+	SslWriteEx      *ebpf.Program `ebpf:"ssl_write_ex"`
 }
 
 func (p *shimPrograms) Close() error {
@@ -496,11 +500,12 @@ func (p *shimPrograms) Close() error {
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessRunning,
+		p.SocketList,
 		p.SocketReceive,
 		p.SocketSend,
 		p.SocketState,
 		p.SocketSweep,
-		p.SocketSweepTcp,
+		p.SocketSweepFile,
 		p.SslDone,
 		p.SslDoneEx,
 		p.SslFree,

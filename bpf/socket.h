@@ -11,6 +11,7 @@ struct conn {
 	struct progress progress;
 	__u16 local_port; /* the kernel's own is gone at the end */
 	__u8 role, told, established, http, dirty, h2, numbered, tls;
+	__u32 listed;	/* by which inventory */
 	__u32 first[2]; /* sequence numbers of the first bytes, if numbered */
 };
 
@@ -192,13 +193,53 @@ int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return ctx->sk && c ? swept(c) : 0;
 }
 
-/* Some kernels refuse iterators over values of maps. This one knows only the
- * sockets of the network namespace in which it runs. */
-SEC("iter/tcp")
-int socket_sweep_tcp(struct bpf_iter__tcp *ctx)
+static __always_inline struct sock *socket_of(struct bpf_iter__task_file *ctx)
 {
-	struct sock_common *common = ctx->sk_common;
-	struct tcp_sock *sk = common ? bpf_skc_to_tcp_sock(common) : 0;
+	struct file *file = ctx->file;
+	struct socket *socket = ctx->task && file ? bpf_sock_from_file(file) : 0;
+	struct sock *sk = socket ? socket->sk : 0;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return sk;
+}
+
+/* Some kernels refuse iterators over values of maps: there all files of all
+ * processes are gone through. */
+SEC("iter/task_file")
+int socket_sweep_file(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = socket_of(ctx);
 	struct conn *c = sk ? bpf_sk_storage_get(&conns, sk, 0, 0) : 0;
 	return c ? swept(c) : 0;
+}
+
+/* What is open, of all processes: one record a socket. Whoever has the socket of
+ * one that nobody has used since the start of the program is taken for its owner;
+ * its first use says better. */
+SEC("iter/task_file")
+int socket_list(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct sock *sk = socket_of(ctx);
+	if (!sk || !task)
+		return 0;
+	__u16 family = sk->__sk_common.skc_family;
+	__u8 state = sk->__sk_common.skc_state;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	if (state == TCP_LISTEN || state == TCP_CLOSE || state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		return 0;
+	struct conn *c = remember(sk);
+	__u32 inventory = ctx->meta->session_id + 1;
+	if (!c || c->listed == inventory)
+		return 0;
+	c->listed = inventory;
+	if (!c->told)
+		describe(&c->owner, task);
+	if (!c->established) { /* it is older than this program */
+		c->established = 1;
+		c->local_port = sk->__sk_common.skc_num;
+	}
+	tell(KIND_STANDING, sk, c);
+	return 0;
 }

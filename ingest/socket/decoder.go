@@ -48,7 +48,7 @@ type Decoder struct {
 // Decode appends the events of one record: none, one or two.
 func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	switch r.Kind {
-	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose:
+	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose, bpf.KindStanding:
 		d.socket(r.Kind, r.Socket, b)
 	case bpf.KindQuiet:
 		if c := d.conns[r.Socket.Cookie]; c != nil && !c.plain {
@@ -154,7 +154,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	}
 	kind := event.KindSocketOpen
 	switch {
-	case k == bpf.KindOwner:
+	case k == bpf.KindOwner, k == bpf.KindStanding:
 		kind = event.KindSocketOwner
 	case k == bpf.KindClose:
 		kind = event.KindSocketClose

@@ -22,6 +22,7 @@ const (
 	readWait   = 10 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	beatEvery  = 5 * time.Second
+	listEvery  = 10 * time.Minute // what is open: less than anybody keeps events for
 	batchSize  = 512
 	// behind is how far the watermark stays behind the clock: a sweep and the
 	// silence it waits for.
@@ -71,12 +72,18 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 		return err
 	}
 	s.looked = now()
-	var sweep, beat time.Time
+	var sweep, beat, list time.Time
 	for ctx.Err() == nil {
 		if err := s.drain(ctx, sink); err != nil {
 			return err
 		}
 		t := time.Now()
+		if t.Sub(list) >= listEvery {
+			list = t
+			if err := s.shim.Standing(); err != nil {
+				return err
+			}
+		}
 		if t.Sub(sweep) >= sweepEvery {
 			sweep = t
 			if err := s.tick(); err != nil {
