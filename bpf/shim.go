@@ -78,7 +78,11 @@ func Open(tls ...string) (*Shim, error) {
 	}
 	if err := tryIterator("task_file"); err != nil {
 		delete(spec.Programs, "socket_list")
+		delete(spec.Programs, "socket_sweep_file")
 		s.tried("socket_list", err)
+		if sweep == "socket_sweep_file" {
+			s.tried(sweep, err)
+		}
 	}
 	if len(tls) == 0 {
 		for _, programs := range []map[string]bool{opensslPrograms, goPrograms} {
@@ -159,12 +163,14 @@ func (s *Shim) attach(sweep string) (err error) {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
 		s.keep(packet.program, l, err)
 	}
-	over := link.IterOptions{Program: s.programs.Programs[sweep]}
-	if sweep == "socket_sweep" {
-		over.Map = s.programs.Maps["conns"]
+	if p := s.programs.Programs[sweep]; p != nil {
+		over := link.IterOptions{Program: p}
+		if sweep == "socket_sweep" {
+			over.Map = s.programs.Maps["conns"]
+		}
+		s.sweep, err = link.AttachIter(over)
+		s.tried(sweep, err)
 	}
-	s.sweep, err = link.AttachIter(over)
-	s.tried(sweep, err)
 	if p := s.programs.Programs["socket_list"]; p != nil {
 		s.list, err = link.AttachIter(link.IterOptions{Program: p})
 		s.tried("socket_list", err)
@@ -196,7 +202,7 @@ var hooks = map[string]Hook{
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
 
-	"socket_list":    {Name: "iter/task_file", Gives: "sockets that were open before"},
+	"socket_list": {Name: "iter/task_file", Gives: "sockets that were open before"},
 
 	"go_read": {Name: "uprobe", Gives: "heads within TLS (--tls)"},
 
