@@ -41,12 +41,12 @@ type Hook struct {
 
 // Open loads the programs and attaches them to the whole machine: all network
 // namespaces, all cgroups. Without the hook of sockets it fails; what else is
-// refused is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
+// refused, also by the verifier, is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
 // CAP_NET_ADMIN; without them its error is an os.ErrPermission that names them.
 //
 // In tls are files of OpenSSL (libssl.so, or a program that has it inside) and Go
 // programs: of whoever uses them the heads within TLS are seen too. With Auto among
-// them a Follower finds more.
+// them a Follower finds more. A file that cannot be looked into is a FileError.
 func Open(tls ...string) (*Shim, error) {
 	if err := Capable(); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func Open(tls ...string) (*Shim, error) {
 			return nil, fmt.Errorf("prepare the eBPF objects: %w", err)
 		}
 	}
-	if s.programs, err = ebpf.NewCollection(spec); err != nil {
+	if err = s.load(spec); err != nil {
 		return nil, refused("load the eBPF programs", err)
 	}
 	if err := s.attach(sweep); err != nil {
@@ -116,11 +116,12 @@ func Open(tls ...string) (*Shim, error) {
 			continue
 		}
 		links, err := s.attachTLS(file)
-		if err != nil {
+		if errors.As(err, new(*FileError)) {
 			s.Close()
 			return nil, err
 		}
 		s.links = append(s.links, links...)
+		s.hooks = append(s.hooks, Hook{Name: "uprobe", Gives: "heads within TLS of " + file, Err: err})
 	}
 	return s, nil
 }
@@ -160,7 +161,11 @@ func (s *Shim) attach(sweep string) (err error) {
 			s.tried(packet.program, err)
 			continue
 		}
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
+		p := s.programs.Programs[packet.program]
+		if p == nil {
+			continue
+		}
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: p})
 		s.keep(packet.program, l, err)
 	}
 	if p := s.programs.Programs[sweep]; p != nil {
@@ -286,7 +291,11 @@ func (s *Shim) Standing() error {
 
 // List asks for a KindRunning record of every process.
 func (s *Shim) List() error {
-	it, err := link.AttachIter(link.IterOptions{Program: s.programs.Programs["process_running"]})
+	p := s.programs.Programs["process_running"]
+	if p == nil {
+		return nil
+	}
+	it, err := link.AttachIter(link.IterOptions{Program: p})
 	if err != nil {
 		return refused("attach the list of processes", err)
 	}

@@ -55,6 +55,7 @@ const (
 	peerPort
 	networkPolicy
 	networkProtocol
+	observedDegraded
 	observedEnd
 	observedStart
 	processArgs
@@ -115,6 +116,7 @@ var keyNames = [keyCount]string{
 	"network.peer.port",
 	"network.policy",
 	"network.protocol.name",
+	"observed.degraded",
 	"observed.end",
 	"observed.start",
 	"process.command_args",

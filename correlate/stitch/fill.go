@@ -109,6 +109,9 @@ func fillExchange(f *forest, nd *node, st *timeline.Step, a *attributes) {
 	x, e := nd.exchange, f.rows[nd.seen].Event
 	a.time(observedStart, x.Start)
 	a.time(observedEnd, e.Time)
+	if x.Degraded {
+		a.str(observedDegraded, "true")
+	}
 	a.local(x.Tuple.Src)
 	a.peer(x.Tuple.Dst)
 	a.num(http2Stream, int64(x.StreamID))

@@ -162,6 +162,7 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 	e.FirstByte = d.wall(x.firstByte)
 	asked, answered := uint64(p.Next[out]-x.request), uint64(p.Next[in]-x.response)
 	e.BytesOut, e.BytesIn = asked, answered
+	e.Degraded = x.gaps != p.Gaps
 	if c.role == event.RoleServer {
 		e.BytesOut, e.BytesIn = answered, asked
 	}

@@ -173,6 +173,7 @@ func (d *Decoder) giveUp(c *conn, x *http2, h *half, b *event.Batch) {
 	for len(h.held) > 0 {
 		h.lose()
 		for _, s := range x.streams {
+			s.degraded = true
 			if s.answer != nil {
 				s.answer.lose()
 			}

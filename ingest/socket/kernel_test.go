@@ -36,6 +36,11 @@ func openShim(t *testing.T, tls ...string) *bpf.Shim {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, h := range s.Hooks() {
+		if errors.As(h.Err, &verifier) {
+			t.Fatal(h.Err)
+		}
+	}
 	if m := s.Missing(); len(m) > 0 {
 		t.Skipf("SKIPPED: the real kernel is not watched: %s", strings.Join(m, "; "))
 	}

@@ -44,6 +44,8 @@ type Source struct {
 	Unfollowed atomic.Uint64
 
 	shim   *bpf.Shim
+	counts atomic.Pointer[Counts]
+	told   uint64       // of Unfollowed
 	toLook chan process // nil where processes are not followed
 	batch  event.Batch
 	lost   map[bpf.Kind]uint64
@@ -80,6 +82,7 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 		t := time.Now()
 		if t.Sub(list) >= listEvery {
 			list = t
+			s.Decoder.blind(&s.batch, s.shim.Missing())
 			if err := s.shim.Standing(); err != nil {
 				return err
 			}
@@ -199,13 +202,27 @@ func (s *Source) tick() error {
 			continue
 		}
 		s.Lost += more
-		e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), uint64(kind), n)
-		p := s.batch.NewLoss()
-		p.Of, p.Count, p.From, p.To = event.SourceSocket, more, from, to
-		p.Reason = "ring full: " + kind.String()
-		e.Payload = p
+		s.loss(event.Loss{Count: more, From: from, To: to, Reason: "ring full: " + kind.String()}, uint64(kind), n)
 	}
+	if n := s.Unfollowed.Load(); n > s.told {
+		reason := fmt.Sprintf("TLS of %d processes was not looked into", n-s.told)
+		s.loss(event.Loss{From: from, To: to, Reason: reason}, math.MaxUint64, n)
+		s.told = n
+	}
+	d := &s.Decoder
+	s.counts.Store(&Counts{
+		Lost: s.Lost, Bad: s.Bad, Unread: s.Unread, Unfollowed: s.told,
+		Unreadable: d.Unreadable, Unknown: d.Unknown, Forgotten: d.Forgotten,
+	})
 	return nil
+}
+
+func (s *Source) loss(p event.Loss, parts ...uint64) {
+	e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), parts...)
+	p.Of = event.SourceSocket
+	q := s.batch.NewLoss()
+	*q = p
+	e.Payload = q
 }
 
 // beat says how the clocks stand and up to when everything was sent.

@@ -13,6 +13,7 @@ import (
 type stream struct {
 	id               uint32
 	asked, answered  bool // request and response have begun
+	degraded         bool // something of it was missed
 	over             bool // the response has ended; its request was not seen yet
 	start, firstByte uint64
 	last             [2]uint64
@@ -80,6 +81,7 @@ func (d *Decoder) headers(c *conn, x *http2, f *bpf.Frame, fs *fields, size int,
 	if s == nil {
 		return
 	}
+	s.degraded = s.degraded || fs.unknown
 	s.bytes[f.Direction] += uint64(size)
 	d.reached(c, x, s, f, h.flags&flagEndStream != 0, b)
 }
@@ -162,5 +164,6 @@ func (d *Decoder) finishStream(cookie uint64, c *conn, s *stream, b *event.Batch
 	}
 	e.FirstByte, e.BytesOut, e.BytesIn = d.wall(s.firstByte), s.bytes[bpf.Out], s.bytes[bpf.In]
 	d.tell(e, s.answer)
+	e.Degraded = s.degraded
 	d.add(b, event.KindExchange, max(s.last[1-c.outgoing()], s.firstByte), cookie, s.start, uint64(s.id)).Payload = e
 }

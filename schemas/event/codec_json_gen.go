@@ -655,6 +655,11 @@ func (v *Exchange) appendJSON(b []byte) []byte {
 		b = jsontext.String(b, v.Finish)
 		b = append(b, ',')
 	}
+	if v.Degraded {
+		b = append(b, `"degraded":`...)
+		b = strconv.AppendBool(b, v.Degraded)
+		b = append(b, ',')
+	}
 	return jsontext.Close(b, '}')
 }
 

@@ -674,6 +674,9 @@ func (v *Exchange) appendWire(b []byte) []byte {
 	if v.Finish != "" {
 		b = appendStringWire(b, 194, v.Finish)
 	}
+	if v.Degraded {
+		b = append(appendVarint(b, 200), 1)
+	}
 	return b
 }
 
@@ -731,6 +734,8 @@ func (r *WireReader) readExchange(v *Exchange, data []byte, _ *Batch) {
 			v.ResponseModel = r.string(&f)
 		case 24: // finish
 			v.Finish = r.string(&f)
+		case 25: // degraded
+			v.Degraded = r.uint(&f, 1) == 1
 		}
 	}
 }

@@ -175,6 +175,9 @@ type Exchange struct {
 	// and Finish the first finish reason, lower case.
 	ResponseModel string `json:"response_model,omitzero"`
 	Finish        string `json:"finish,omitzero"`
+	// Degraded says that a part of it was not seen: headers may be missing, and
+	// sizes may be too small.
+	Degraded bool `json:"degraded,omitzero"`
 }
 
 // TLSHello is a ClientHello seen on a connection.

@@ -46,9 +46,10 @@ type intake struct {
 	follower *tail.Follower     // nil for none
 	agents   []*rpc.Source
 	cloud    *pubsub.Source // nil for none
-	shim     *bpf.Shim      // nil for none, as sockets
-	sockets  *socket.Source
-	spooling *spooling // nil for none
+	shim     *bpf.Shim      // nil for none
+	sockets  *socket.Source // nil for none
+	blind    error          // why there is no shim
+	spooling *spooling      // nil for none
 }
 
 func openIntake(ctx context.Context, s Service, in IntakeOptions, o *ops) (_ *intake, err error) {
@@ -163,9 +164,8 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 		g.Go(func() error { return i.follower.Run(taking, lines.take) })
 	}
 	if i.sockets != nil {
-		defer i.shim.Close()
 		sink := counted(send, i.metrics)
-		g.Go(func() error { return i.sockets.Run(taking, sink) })
+		g.Go(func() error { return i.runSockets(taking, sink) })
 	}
 	err := g.Wait()
 	time.AfterFunc(drainSending, stopSending)

@@ -11,6 +11,7 @@ import (
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/ingest/tail"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -39,6 +40,8 @@ type Metrics struct {
 	alerts    map[[2]string]uint64   // by rule and severity
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
+	sockets   *socket.Source  // nil for none
+	hooks     map[string]bool // places in the kernel, and whether they are watched
 }
 
 // NewMetrics returns metrics that are registered with r.
@@ -115,6 +118,13 @@ func (m *Metrics) sink(l *fanout.Lane) {
 	m.lanes = append(m.lanes, l)
 }
 
+// watch has the shim counted.
+func (m *Metrics) watch(s *socket.Source, hooks map[string]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sockets, m.hooks = s, hooks
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -134,6 +144,8 @@ var (
 	descFollowed  = prometheus.NewDesc("sennit_followed_problems_total", "Lines of followed files that were passed over since they are longer than 16 MiB (long_line), and attempts to read that failed (read_error).", []string{"what"}, nil)
 	descLost      = prometheus.NewDesc("sennit_lost_upstream_total", "Records that a source lost before they were read.", []string{"source"}, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
+	descHooks     = prometheus.NewDesc("sennit_shim_hook", "Whether a place in the kernel is watched; all is 0 where the shim could not be loaded.", []string{"hook"}, nil)
+	descBlind     = prometheus.NewDesc("sennit_shim_problems_total", "What the shim did not see or could not read: records that did not fit (lost) or are damaged (bad), heads that were none (unreadable), header blocks of HTTP/2 that refer to what was not seen (unknown), connections that were forgotten for want of room, processes whose TLS was not looked into (unfollowed), pieces of answers within TLS that were not copied (unread).", []string{"what"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
@@ -150,7 +162,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp,
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descUp, descHooks, descBlind,
 		descSpooled, descSpool, descGaveUp,
 		descAlerts, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog,
@@ -233,6 +245,22 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			if n > 0 {
 				count(descGaveUp, n, event.Source(source).String())
 			}
+		}
+	}
+	for hook, watched := range m.hooks {
+		v := 0.0
+		if watched {
+			v = 1
+		}
+		put(descHooks, prometheus.GaugeValue, v, hook)
+	}
+	if m.sockets != nil {
+		c := m.sockets.Counts()
+		for what, n := range map[string]uint64{
+			"lost": c.Lost, "bad": c.Bad, "unreadable": c.Unreadable, "unknown": c.Unknown, "forgotten": c.Forgotten,
+			"unfollowed": c.Unfollowed, "unread": c.Unread,
+		} {
+			count(descBlind, n, what)
 		}
 	}
 	for source, up := range m.up {

@@ -1701,6 +1701,7 @@ type Exchange struct {
 	Response        bool                   `protobuf:"varint,22,opt,name=response,proto3" json:"response,omitempty"`
 	ResponseModel   string                 `protobuf:"bytes,23,opt,name=response_model,json=responseModel,proto3" json:"response_model,omitempty"`
 	Finish          string                 `protobuf:"bytes,24,opt,name=finish,proto3" json:"finish,omitempty"`
+	Degraded        bool                   `protobuf:"varint,25,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1901,6 +1902,13 @@ func (x *Exchange) GetFinish() string {
 		return x.Finish
 	}
 	return ""
+}
+
+func (x *Exchange) GetDegraded() bool {
+	if x != nil {
+		return x.Degraded
+	}
+	return false
 }
 
 // A ClientHello seen on a connection.
@@ -3910,7 +3918,7 @@ const file_sennit_v1_event_proto_rawDesc = "" +
 	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x12\x19\n" +
 	"\bbytes_in\x18\x0f \x01(\x04R\abytesIn\x12 \n" +
 	"\vretransmits\x18\x10 \x01(\rR\vretransmits\x12\x17\n" +
-	"\asrtt_us\x18\x11 \x01(\rR\x06srttUs\"\xa6\x06\n" +
+	"\asrtt_us\x18\x11 \x01(\rR\x06srttUs\"\xc2\x06\n" +
 	"\bExchange\x12#\n" +
 	"\rsocket_cookie\x18\x01 \x01(\x04R\fsocketCookie\x12&\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x10.sennit.v1.TupleR\x05tuple\x12#\n" +
@@ -3939,7 +3947,8 @@ const file_sennit_v1_event_proto_rawDesc = "" +
 	"\bworkload\x18\x15 \x01(\v2\x13.sennit.v1.WorkloadR\bworkload\x12\x1a\n" +
 	"\bresponse\x18\x16 \x01(\bR\bresponse\x12%\n" +
 	"\x0eresponse_model\x18\x17 \x01(\tR\rresponseModel\x12\x16\n" +
-	"\x06finish\x18\x18 \x01(\tR\x06finish\"}\n" +
+	"\x06finish\x18\x18 \x01(\tR\x06finish\x12\x1a\n" +
+	"\bdegraded\x18\x19 \x01(\bR\bdegraded\"}\n" +
 	"\bTLSHello\x12#\n" +
 	"\rsocket_cookie\x18\x01 \x01(\x04R\fsocketCookie\x12&\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x10.sennit.v1.TupleR\x05tuple\x12\x10\n" +
