@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sennit-io/sennit/bpf"
+	"github.com/sennit-io/sennit/schemas/event"
 )
 
 // modelServer answers as the APIs of models do, by path, over TLS: whole, chunked
@@ -177,6 +180,40 @@ func TestKernelAnswers(t *testing.T) {
 	w.checkSecrets(t)
 	if w.source.Unread != 0 {
 		t.Errorf("%d pieces of answers were not read", w.source.Unread)
+	}
+}
+
+// A program with OpenSSL inside is found by itself, as is a library that is loaded
+// late.
+func TestKernelAnswersAuto(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("SKIPPED: nobody reads what models answer: no node")
+	}
+	server := modelServer(t)
+	const late = "import time; time.sleep(0.6)\n" + pythonAsk
+	w := watchWith(t, func(w *watched) {
+		w.waitFor(t, func(path string) {
+			if out, err := exec.Command(node, "-e", nodeAsk, server.URL, "/v1/messages"+path).CombinedOutput(); err != nil {
+				t.Errorf("node: %v: %s", err, out)
+			}
+		}, "/v1/messages")
+		w.waitFor(t, func(path string) {
+			if out, err := exec.Command("python3", "-c", late, server.URL, "/stream/chat"+path).CombinedOutput(); err != nil {
+				t.Errorf("python: %v: %s", err, out)
+			}
+		}, "/stream/chat")
+	}, bpf.Auto)
+	said := map[string]bool{}
+	for i := range w.events {
+		if x, ok := w.events[i].Payload.(*event.Exchange); ok && w.events[i].Kind == event.KindExchange && x.Role == event.RoleClient {
+			said[answerOf(x)] = true
+		}
+	}
+	for _, path := range []string{"/v1/messages", "/stream/chat"} {
+		if !said[modelAnswers[path]] {
+			t.Errorf("%s: %q was not read", path, modelAnswers[path])
+		}
 	}
 }
 
