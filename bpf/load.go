@@ -20,7 +20,7 @@ var dispensable = []struct {
 	{"socket_list", []string{"socket_list", "socket_sweep_file"}},
 	{"socket_sweep", []string{"socket_sweep"}},
 	{"socket_send", []string{"socket_send", "socket_receive"}},
-	{"process_exec", []string{"process_exec", "process_exit", "process_running"}},
+	{"process_exec", []string{"process_exec", "process_exit", "process_fork", "process_running"}},
 }
 
 // load loads the programs. One that this kernel's verifier rejects would have all

@@ -57,7 +57,7 @@ func TestLoadWithout(t *testing.T) {
 	}
 	f("packet_out", "packet_out", "packet_in")
 	f("ssl_read", "ssl_read", "go_done", "go_read")
-	f("process_exit", "process_exec", "process_exit", "process_running")
+	f("process_exit", "process_exec", "process_exit", "process_fork", "process_running")
 	f("socket_list", "socket_list")
 	f("socket_send", "socket_send", "socket_receive")
 	f("socket_state")

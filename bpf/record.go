@@ -43,11 +43,12 @@ const (
 	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
 	KindFrame    = Kind(shimKindKIND_FRAME)    // Frame of HTTP/2, or a piece of one
 	KindStanding = Kind(shimKindKIND_STANDING) // Socket: it is open
+	KindFork     = Kind(shimKindKIND_FORK)     // Process that runs what its parent does
 	KindBody     = Kind(shimKindKIND_BODY)     // Head: a piece of a body within TLS that answers a client
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "body"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "fork", "body"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -128,7 +129,7 @@ func Parse(b []byte) (Record, error) {
 		} else if r.Data = r.Data[:n]; r.Frame.Direction > In || r.Frame.Role > RoleServer {
 			return Record{}, fmt.Errorf("read record of %s: direction %d, role %d", r.Kind, r.Frame.Direction, r.Frame.Role)
 		}
-	case KindExec, KindRunning, KindExit:
+	case KindExec, KindRunning, KindExit, KindFork:
 		size := int(unsafe.Sizeof(Process{}))
 		if len(b) < size {
 			return Record{}, errShort(b)

@@ -16,6 +16,7 @@ enum kind {
 	KIND_PLAIN, /* how far the plain text of a TLS connection got */
 	KIND_FRAME, /* of HTTP/2: a frame, or a piece of its payload */
 	KIND_STANDING, /* a socket that is open */
+	KIND_FORK, /* a process that runs the same program as its parent */
 	KIND_BODY,  /* of HTTP/1 within TLS: a piece of what answers a client */
 	KINDS
 };

@@ -141,7 +141,7 @@ func (s *Shim) attach(sweep string) (err error) {
 	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
 	}
-	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit"} {
+	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit", "process_fork"} {
 		p := s.programs.Programs[program]
 		if p == nil {
 			continue
@@ -203,6 +203,7 @@ var hooks = map[string]Hook{
 	"socket_receive": {Name: "tp_btf/sock_recv_length", Gives: "owners of accepted sockets"},
 	"process_exec":   {Name: "tp_btf/sched_process_exec", Gives: "processes"},
 	"process_exit":   {Name: "tp_btf/sched_process_exit", Gives: "ends of processes"},
+	"process_fork":   {Name: "tp_btf/sched_process_fork", Gives: "processes that run what their parent does"},
 	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},

@@ -151,8 +151,9 @@ const (
 	shimKindKIND_PLAIN    shimKind = 11
 	shimKindKIND_FRAME    shimKind = 12
 	shimKindKIND_STANDING shimKind = 13
-	shimKindKIND_BODY     shimKind = 14
-	shimKindKINDS         shimKind = 15
+	shimKindKIND_FORK     shimKind = 14
+	shimKindKIND_BODY     shimKind = 15
+	shimKindKINDS         shimKind = 16
 )
 
 type shimPlain struct {
@@ -277,6 +278,7 @@ const (
 	shimProgPacketOut       = "packet_out"
 	shimProgProcessExec     = "process_exec"
 	shimProgProcessExit     = "process_exit"
+	shimProgProcessFork     = "process_fork"
 	shimProgProcessRunning  = "process_running"
 	shimProgSocketList      = "socket_list"
 	shimProgSocketReceive   = "socket_receive"
@@ -353,6 +355,7 @@ type shimProgramSpecs struct {
 	PacketOut       *ebpf.ProgramSpec `ebpf:"packet_out"`
 	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork     *ebpf.ProgramSpec `ebpf:"process_fork"`
 	ProcessRunning  *ebpf.ProgramSpec `ebpf:"process_running"`
 	SocketList      *ebpf.ProgramSpec `ebpf:"socket_list"`
 	SocketReceive   *ebpf.ProgramSpec `ebpf:"socket_receive"`
@@ -471,6 +474,7 @@ type shimPrograms struct {
 	PacketOut       *ebpf.Program `ebpf:"packet_out"`
 	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork     *ebpf.Program `ebpf:"process_fork"`
 	ProcessRunning  *ebpf.Program `ebpf:"process_running"`
 	SocketList      *ebpf.Program `ebpf:"socket_list"`
 	SocketReceive   *ebpf.Program `ebpf:"socket_receive"`
@@ -499,6 +503,7 @@ func (p *shimPrograms) Close() error {
 		p.PacketOut,
 		p.ProcessExec,
 		p.ProcessExit,
+		p.ProcessFork,
 		p.ProcessRunning,
 		p.SocketList,
 		p.SocketReceive,

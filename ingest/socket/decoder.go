@@ -37,6 +37,7 @@ type Decoder struct {
 	http2   map[uint64]*http2
 	waiting map[uint64]struct{} // connections of which records are held
 	spare   []*stream
+	forks   map[uint32]bpf.Process // that have not been told, by pid
 	answers answers
 	literal literal
 	strings scan.Recent
@@ -72,7 +73,10 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	case bpf.KindHello:
 		d.hello(r, b)
 	case bpf.KindExec, bpf.KindRunning, bpf.KindExit:
+		delete(d.forks, r.Process.Self.Pid)
 		d.process(r, b)
+	case bpf.KindFork:
+		d.fork(r.Process)
 	}
 }
 
@@ -138,6 +142,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		c.tuple = t
 	}
 	c.process = event.ProcessRef{PID: r.Owner.Pid, StartNS: r.Owner.Start}
+	d.forked(r.Owner.Pid, b)
 	if c.podUID == "" {
 		c.podUID = d.Cgroups.of(event.CgroupID(r.Cgroup)).podUID
 	}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -144,5 +146,56 @@ func TestKernelStandingAgain(t *testing.T) {
 		if found != 1 {
 			t.Errorf("round %d: told %d times, want once", round, found)
 		}
+	}
+}
+
+// A child that executes nothing is told when it uses a socket, with who made it;
+// one that executes something, or uses none, only as that.
+func TestKernelFork(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	const script = `import os, sys, threading, urllib.request
+child = os.fork()
+if child == 0:
+    urllib.request.urlopen(sys.argv[1]).read()
+    os._exit(3)
+os.waitpid(child, 0)
+idle = os.fork()
+if idle == 0: os._exit(0)
+os.waitpid(idle, 0)
+print(child, idle)`
+	var parent, child, idle int
+	w := watch(t, func() {
+		cmd := exec.Command("python3", "-c", script, server.URL+"/forked")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Skipf("SKIPPED: no fork is watched: %v", err)
+		}
+		parent = cmd.Process.Pid
+		if _, err := fmt.Sscan(string(out), &child, &idle); err != nil {
+			t.Fatal(err)
+		}
+	})
+	var told []*event.Process
+	ended := false
+	for i := range w.events {
+		p, ok := w.events[i].Payload.(*event.Process)
+		switch {
+		case !ok:
+		case w.events[i].Kind == event.KindProcessExit:
+			ended = ended || int(p.Process.PID) == child && p.ExitCode == 3
+		case int(p.Process.PID) == child:
+			told = append(told, p)
+		case int(p.Process.PID) == idle:
+			t.Errorf("one that did nothing is told: %+v", p)
+		}
+	}
+	c, _ := w.exchanges("/forked")
+	if len(told) != 1 || !ended || len(c) != 1 {
+		t.Fatalf("told %d times, want once; its end was seen: %v; %d exchanges", len(told), ended, len(c))
+	}
+	p := told[0]
+	if int(p.Parent.PID) != parent || int(p.ParentTID) != parent || p.Process != c[0].Process || p.Process.StartNS == 0 || p.Inventory {
+		t.Errorf("%+v, and %+v uses the socket", p, c[0].Process)
 	}
 }
