@@ -25,8 +25,8 @@ const (
 	maxKnown = 1 << 12
 )
 
-// Follower keeps probes on the libraries of OpenSSL and the Go programs that
-// processes use. Not for concurrent use.
+// Follower keeps probes on the libraries of OpenSSL, and the programs with OpenSSL or
+// Go's TLS inside, that processes use. Not for concurrent use.
 type Follower struct {
 	shim  *Shim
 	files map[inode]*followed
@@ -58,7 +58,7 @@ func (f *Follower) Look(pid uint32) error {
 		return nil // an observer does not observe itself
 	}
 	root := fmt.Sprintf("/proc/%d", pid)
-	errs := f.use(pid, root+"/exe", f.shim.attachGo)
+	errs := f.use(pid, root+"/exe", f.shim.attachTLS) // Node has OpenSSL inside
 	maps, err := os.Open(root + "/maps")
 	if err != nil {
 		return ended(errors.Join(errs, err))

@@ -66,6 +66,24 @@ int process_exit(__u64 *ctx)
 	return 0;
 }
 
+/* Not of threads. */
+SEC("tp_btf/sched_process_fork")
+int process_fork(__u64 *ctx)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	if (child->pid != child->tgid)
+		return 0;
+	struct process_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		drop(KIND_FORK);
+		return 0;
+	}
+	fill(r, KIND_FORK, child);
+	describe(&r->parent, parent); /* the thread too */
+	bpf_ringbuf_submit(r, wake());
+	return 0;
+}
+
 /* What runs when the shim starts. */
 SEC("iter/task")
 int process_running(struct bpf_iter__task *ctx)

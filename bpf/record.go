@@ -6,6 +6,12 @@ import (
 	"unsafe"
 )
 
+// What a record of a frame is the first of (Frame.First).
+const (
+	FirstOfAll   = 1 // nothing came before it in its direction
+	FirstOfFrame = 2
+)
+
 // Directions of data, as seen from the socket.
 const (
 	Out = 0
@@ -36,10 +42,13 @@ const (
 	KindExit     = Kind(shimKindKIND_EXIT)     // Process
 	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
 	KindFrame    = Kind(shimKindKIND_FRAME)    // Frame of HTTP/2, or a piece of one
+	KindStanding = Kind(shimKindKIND_STANDING) // Socket: it is open
+	KindFork     = Kind(shimKindKIND_FORK)     // Process that runs what its parent does
+	KindBody     = Kind(shimKindKIND_BODY)     // Head: a piece of a body within TLS that answers a client
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "fork", "body"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -57,7 +66,8 @@ type (
 	// Head is a packet that begins like a head; its bytes follow in Record.Data.
 	Head = shimHeadRecord
 	// Frame is a frame of HTTP/2 or a piece of one; what was captured of its
-	// payload follows in Record.Data. Only header blocks are captured.
+	// payload follows in Record.Data. Captured are header blocks and, within TLS, of
+	// DATA that a client reads as much as is allowed.
 	Frame = shimFrameRecord
 	// Process is an execution or an end. ExitCode is a wait status.
 	Process = shimProcessRecord
@@ -87,7 +97,7 @@ func Parse(b []byte) (Record, error) {
 	}
 	r := Record{Kind: Kind(*(*uint32)(unsafe.Pointer(&b[0])))}
 	switch r.Kind {
-	case KindOpen, KindOwner, KindClose, KindQuiet:
+	case KindOpen, KindOwner, KindClose, KindQuiet, KindStanding:
 		if len(b) < int(unsafe.Sizeof(Socket{})) {
 			return Record{}, errShort(b)
 		}
@@ -95,7 +105,7 @@ func Parse(b []byte) (Record, error) {
 		if r.Socket.Role > RoleServer {
 			return Record{}, fmt.Errorf("read record of %s: role %d", r.Kind, r.Socket.Role)
 		}
-	case KindRequest, KindResponse, KindHello, KindPlain:
+	case KindRequest, KindResponse, KindHello, KindPlain, KindBody:
 		size := int(unsafe.Sizeof(Head{}))
 		if len(b) < size {
 			return Record{}, errShort(b)
@@ -119,7 +129,7 @@ func Parse(b []byte) (Record, error) {
 		} else if r.Data = r.Data[:n]; r.Frame.Direction > In || r.Frame.Role > RoleServer {
 			return Record{}, fmt.Errorf("read record of %s: direction %d, role %d", r.Kind, r.Frame.Direction, r.Frame.Role)
 		}
-	case KindExec, KindRunning, KindExit:
+	case KindExec, KindRunning, KindExit, KindFork:
 		size := int(unsafe.Sizeof(Process{}))
 		if len(b) < size {
 			return Record{}, errShort(b)

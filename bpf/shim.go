@@ -21,7 +21,8 @@ import (
 type Shim struct {
 	programs *ebpf.Collection
 	links    []link.Link
-	sweep    *link.Iter
+	sweep    *link.Iter // nil if refused, as list
+	list     *link.Iter
 	ring     *ringbuf.Reader
 	sample   ringbuf.Record
 	hooks    []Hook
@@ -40,12 +41,12 @@ type Hook struct {
 
 // Open loads the programs and attaches them to the whole machine: all network
 // namespaces, all cgroups. Without the hook of sockets it fails; what else is
-// refused is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
+// refused, also by the verifier, is left out and named by Missing. It needs CAP_BPF, CAP_PERFMON and
 // CAP_NET_ADMIN; without them its error is an os.ErrPermission that names them.
 //
 // In tls are files of OpenSSL (libssl.so, or a program that has it inside) and Go
 // programs: of whoever uses them the heads within TLS are seen too. With Auto among
-// them a Follower finds more.
+// them a Follower finds more. A file that cannot be looked into is a FileError.
 func Open(tls ...string) (*Shim, error) {
 	if err := Capable(); err != nil {
 		return nil, err
@@ -70,10 +71,18 @@ func Open(tls ...string) (*Shim, error) {
 	}
 	sweep := "socket_sweep"
 	if err := tryIterator("bpf_sk_storage_map"); err != nil {
-		sweep = "socket_sweep_tcp"
+		sweep = "socket_sweep_file"
 		delete(spec.Programs, "socket_sweep")
 	} else {
-		delete(spec.Programs, "socket_sweep_tcp")
+		delete(spec.Programs, "socket_sweep_file")
+	}
+	if err := tryIterator("task_file"); err != nil {
+		delete(spec.Programs, "socket_list")
+		delete(spec.Programs, "socket_sweep_file")
+		s.tried("socket_list", err)
+		if sweep == "socket_sweep_file" {
+			s.tried(sweep, err)
+		}
 	}
 	if len(tls) == 0 {
 		for _, programs := range []map[string]bool{opensslPrograms, goPrograms} {
@@ -81,7 +90,7 @@ func Open(tls ...string) (*Shim, error) {
 				delete(spec.Programs, program)
 			}
 		}
-		for _, unused := range []string{"calls", "sessions", "go_calls", "go_handshakes"} {
+		for _, unused := range []string{"calls", "sessions", "receipts", "go_calls", "go_handshakes"} {
 			spec.Maps[unused].MaxEntries = 64 // they are allocated ahead
 		}
 	} else if err := spec.Variables["inside_tls"].Set(true); err != nil {
@@ -93,7 +102,7 @@ func Open(tls ...string) (*Shim, error) {
 			return nil, fmt.Errorf("prepare the eBPF objects: %w", err)
 		}
 	}
-	if s.programs, err = ebpf.NewCollection(spec); err != nil {
+	if err = s.load(spec); err != nil {
 		return nil, refused("load the eBPF programs", err)
 	}
 	if err := s.attach(sweep); err != nil {
@@ -107,11 +116,12 @@ func Open(tls ...string) (*Shim, error) {
 			continue
 		}
 		links, err := s.attachTLS(file)
-		if err != nil {
+		if errors.As(err, new(*FileError)) {
 			s.Close()
 			return nil, err
 		}
 		s.links = append(s.links, links...)
+		s.hooks = append(s.hooks, Hook{Name: "uprobe", Gives: "heads within TLS of " + file, Err: err})
 	}
 	return s, nil
 }
@@ -131,7 +141,7 @@ func (s *Shim) attach(sweep string) (err error) {
 	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
 	}
-	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit"} {
+	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit", "process_fork"} {
 		p := s.programs.Programs[program]
 		if p == nil {
 			continue
@@ -151,15 +161,25 @@ func (s *Shim) attach(sweep string) (err error) {
 			s.tried(packet.program, err)
 			continue
 		}
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
+		p := s.programs.Programs[packet.program]
+		if p == nil {
+			continue
+		}
+		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: p})
 		s.keep(packet.program, l, err)
 	}
-	over := link.IterOptions{Program: s.programs.Programs[sweep]}
-	if sweep == "socket_sweep" {
-		over.Map = s.programs.Maps["conns"]
+	if p := s.programs.Programs[sweep]; p != nil {
+		over := link.IterOptions{Program: p}
+		if sweep == "socket_sweep" {
+			over.Map = s.programs.Maps["conns"]
+		}
+		s.sweep, err = link.AttachIter(over)
+		s.tried(sweep, err)
 	}
-	s.sweep, err = link.AttachIter(over)
-	s.tried(sweep, err)
+	if p := s.programs.Programs["socket_list"]; p != nil {
+		s.list, err = link.AttachIter(link.IterOptions{Program: p})
+		s.tried("socket_list", err)
+	}
 	return nil
 }
 
@@ -183,13 +203,16 @@ var hooks = map[string]Hook{
 	"socket_receive": {Name: "tp_btf/sock_recv_length", Gives: "owners of accepted sockets"},
 	"process_exec":   {Name: "tp_btf/sched_process_exec", Gives: "processes"},
 	"process_exit":   {Name: "tp_btf/sched_process_exit", Gives: "ends of processes"},
+	"process_fork":   {Name: "tp_btf/sched_process_fork", Gives: "processes that run what their parent does"},
 	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
 
+	"socket_list": {Name: "iter/task_file", Gives: "sockets that were open before"},
+
 	"go_read": {Name: "uprobe", Gives: "heads within TLS (--tls)"},
 
-	"socket_sweep_tcp": {Name: "iter/tcp", Gives: "ends of the last exchanges, of this network namespace only (iter/bpf_sk_storage_map is refused)"},
+	"socket_sweep_file": {Name: "iter/task_file", Gives: "ends of the last exchanges (iter/bpf_sk_storage_map is refused)"},
 }
 
 func (s *Shim) keep(program string, l link.Link, err error) {
@@ -258,9 +281,22 @@ func (s *Shim) Sweep() error {
 	return s.iterate(s.sweep)
 }
 
+// Standing asks for a KindStanding record of every TCP connection that a process
+// has open.
+func (s *Shim) Standing() error {
+	if s.list == nil {
+		return nil
+	}
+	return s.iterate(s.list)
+}
+
 // List asks for a KindRunning record of every process.
 func (s *Shim) List() error {
-	it, err := link.AttachIter(link.IterOptions{Program: s.programs.Programs["process_running"]})
+	p := s.programs.Programs["process_running"]
+	if p == nil {
+		return nil
+	}
+	it, err := link.AttachIter(link.IterOptions{Program: p})
 	if err != nil {
 		return refused("attach the list of processes", err)
 	}
@@ -307,8 +343,10 @@ func (s *Shim) Close() error {
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}
-	if s.sweep != nil {
-		errs = append(errs, s.sweep.Close())
+	for _, it := range []*link.Iter{s.sweep, s.list} {
+		if it != nil {
+			errs = append(errs, it.Close())
+		}
 	}
 	if s.ring != nil {
 		errs = append(errs, s.ring.Close())

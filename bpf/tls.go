@@ -1,8 +1,10 @@
 package bpf
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/cilium/ebpf/link"
 )
@@ -10,19 +12,39 @@ import (
 // opensslPrograms are loaded only where TLS is looked into.
 var opensslPrograms = map[string]bool{
 	"ssl_write": true, "ssl_write_ex": true, "ssl_read": true, "ssl_read_ex": true, "ssl_done": true, "ssl_done_ex": true, "ssl_free": true,
+	"ssl_handshake": true, "ssl_shaken": true,
 }
+
+// FileError is about a file into whose TLS nobody can look: it is not there, or has
+// none.
+type FileError struct {
+	File string
+	Err  error
+}
+
+func (e *FileError) Error() string { return "look into TLS of " + e.File + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the file.
+func (e *FileError) Unwrap() error { return e.Err }
 
 var errNotOpenSSL = errors.New("it has no symbols SSL_read and SSL_write")
 
 // attachTLS puts probes on the functions of Go's crypto/tls, or of OpenSSL, that
 // a file holds.
 func (s *Shim) attachTLS(file string) ([]link.Link, error) {
+	if s.programs.Programs["go_read"] == nil {
+		return nil, errors.New("its programs were rejected")
+	}
 	links, err := s.attachGo(file)
 	if errors.Is(err, errNotGo) {
 		links, err = s.attachOpenSSL(file)
 	}
 	if errors.Is(err, errNotOpenSSL) {
-		return nil, fmt.Errorf("look into TLS of %s: %w, nor Go's crypto/tls; name a libssl.so, or a program with OpenSSL or Go inside", file, err)
+		err = fmt.Errorf("%w, nor Go's crypto/tls; name a libssl.so, or a program with OpenSSL or Go inside", err)
+		return nil, &FileError{file, err}
+	}
+	if errors.Is(err, os.ErrNotExist) || errors.As(err, new(*elf.FormatError)) {
+		return nil, &FileError{file, err}
 	}
 	if err != nil {
 		return nil, refused("look into TLS of "+file, err)
@@ -41,6 +63,7 @@ func (s *Shim) attachOpenSSL(file string) (links []link.Link, err error) {
 		{"SSL_write_ex", "ssl_write_ex", "ssl_done_ex"},
 		{"SSL_read", "ssl_read", "ssl_done"},
 		{"SSL_read_ex", "ssl_read_ex", "ssl_done_ex"},
+		{"SSL_do_handshake", "ssl_handshake", "ssl_shaken"},
 		{"SSL_free", "ssl_free", ""},
 	} {
 		// The return first: a call that is entered is always left.

@@ -29,7 +29,12 @@ func needKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shim.Close()
+	defer shim.Close()
+	for _, h := range shim.Hooks() {
+		if errors.As(h.Err, &verifier) {
+			t.Fatal(h.Err)
+		}
+	}
 }
 
 // Live, a request's spans and what the kernel saw of it are one timeline, and

@@ -30,6 +30,7 @@ const (
 	genRequestModel
 	genFinish
 	genResponseID
+	genResponseModel
 	genToolArguments
 	genToolCallID
 	genToolName
@@ -54,6 +55,7 @@ const (
 	peerPort
 	networkPolicy
 	networkProtocol
+	observedDegraded
 	observedEnd
 	observedStart
 	processArgs
@@ -89,6 +91,7 @@ var keyNames = [keyCount]string{
 	"gen_ai.request.model",
 	"gen_ai.response.finish_reasons",
 	"gen_ai.response.id",
+	"gen_ai.response.model",
 	"gen_ai.tool.call.arguments",
 	"gen_ai.tool.call.id",
 	"gen_ai.tool.name",
@@ -113,6 +116,7 @@ var keyNames = [keyCount]string{
 	"network.peer.port",
 	"network.policy",
 	"network.protocol.name",
+	"observed.degraded",
 	"observed.end",
 	"observed.start",
 	"process.command_args",

@@ -109,6 +109,9 @@ func fillExchange(f *forest, nd *node, st *timeline.Step, a *attributes) {
 	x, e := nd.exchange, f.rows[nd.seen].Event
 	a.time(observedStart, x.Start)
 	a.time(observedEnd, e.Time)
+	if x.Degraded {
+		a.str(observedDegraded, "true")
+	}
 	a.local(x.Tuple.Src)
 	a.peer(x.Tuple.Dst)
 	a.num(http2Stream, int64(x.StreamID))
@@ -118,6 +121,10 @@ func fillExchange(f *forest, nd *node, st *timeline.Step, a *attributes) {
 	a.str(serverAddress, x.HTTP.Host)
 	a.str(genResponseID, x.ResponseID)
 	a.str(genRequestModel, x.Model)
+	a.str(genResponseModel, x.ResponseModel)
+	a.str(genFinish, x.Finish)
+	a.num(genInputTokens, int64(x.Usage.Input))
+	a.num(genOutputTokens, int64(x.Usage.Output))
 	a.workload(&x.Workload)
 	a.num(processPID, int64(x.Process.PID))
 	st.SocketCookie = a.text.uint(uint64(x.Cookie))

@@ -40,6 +40,8 @@ type Decoder struct {
 	http2   map[uint64]*http2
 	waiting map[uint64]struct{} // connections of which records are held
 	spare   []*stream
+	forks   map[uint32]bpf.Process // that have not been told, by pid
+	answers answers
 	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
@@ -50,7 +52,7 @@ type Decoder struct {
 // Decode appends the events of one record: none, one or two.
 func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	switch r.Kind {
-	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose:
+	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose, bpf.KindStanding:
 		d.socket(r.Kind, r.Socket, b)
 	case bpf.KindQuiet:
 		if c := d.conns[r.Socket.Cookie]; c != nil && !c.plain {
@@ -65,12 +67,19 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.request(r, b)
 	case bpf.KindResponse:
 		d.response(r, b)
+	case bpf.KindBody:
+		if c := d.conns[r.Head.Cookie]; c != nil && c.plain && int(r.Head.Direction) != c.outgoing() {
+			c.x.body(r.Head.Seq, r.Data)
+		}
 	case bpf.KindFrame:
 		d.frame(r, b)
 	case bpf.KindHello:
 		d.hello(r, b)
 	case bpf.KindExec, bpf.KindRunning, bpf.KindExit:
+		delete(d.forks, r.Process.Self.Pid)
 		d.process(r, b)
+	case bpf.KindFork:
+		d.fork(r.Process)
 	}
 }
 
@@ -120,8 +129,9 @@ func (d *Decoder) conn(cookie uint64) *conn {
 		if len(d.conns) < maxConns {
 			break
 		}
+		d.answers.put(&d.conns[old].x.answer)
 		delete(d.conns, old)
-		delete(d.http2, old)
+		d.forget(old)
 		d.Forgotten++
 	}
 	c = &conn{}
@@ -141,6 +151,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 		c.tuple = t
 	}
 	c.process = event.ProcessRef{PID: r.Owner.Pid, StartNS: r.Owner.Start}
+	d.forked(r.Owner.Pid, b)
 	if c.of == (pods.Container{}) {
 		c.of, _ = d.Cgroups.Of(event.CgroupID(r.Cgroup))
 	}
@@ -157,7 +168,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	}
 	kind := event.KindSocketOpen
 	switch {
-	case k == bpf.KindOwner:
+	case k == bpf.KindOwner, k == bpf.KindStanding:
 		kind = event.KindSocketOwner
 	case k == bpf.KindClose:
 		kind = event.KindSocketClose

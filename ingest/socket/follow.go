@@ -7,9 +7,12 @@ import (
 	"github.com/sennit-io/sennit/bpf"
 )
 
-// A program loads its libraries after it was executed, so it is looked at twice.
+// A program loads its libraries after it was executed, some only when they are
+// needed: it is looked at again.
+var lookAgain = [...]time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second}
+
 const (
-	lookAgain    = 50 * time.Millisecond
+	lookTick     = 25 * time.Millisecond
 	releaseEvery = 10 * time.Second
 	maxToLook    = 1 << 12
 )
@@ -54,8 +57,8 @@ func (s *Source) follow(ctx context.Context, f *bpf.Follower) {
 		pid uint32
 		at  time.Time
 	}
-	var later []again
-	tick := time.NewTicker(lookAgain / 2)
+	var later [len(lookAgain)][]again
+	tick := time.NewTicker(lookTick)
 	defer tick.Stop()
 	released := time.Now()
 	look := func(pid uint32) {
@@ -75,12 +78,16 @@ func (s *Source) follow(ctx context.Context, f *bpf.Follower) {
 				look(p.pid)
 			}
 			if p.starts {
-				later = append(later, again{p.pid, time.Now().Add(lookAgain)})
+				for i, after := range lookAgain {
+					later[i] = append(later[i], again{p.pid, time.Now().Add(after)})
+				}
 			}
 		case now := <-tick.C:
-			for len(later) > 0 && !now.Before(later[0].at) {
-				look(later[0].pid)
-				later = later[1:]
+			for i := range later {
+				for len(later[i]) > 0 && !now.Before(later[i][0].at) {
+					look(later[i][0].pid)
+					later[i] = later[i][1:]
+				}
 			}
 			if now.Sub(released) >= releaseEvery {
 				released = now

@@ -37,6 +37,11 @@ func openShim(t *testing.T, tls ...string) *bpf.Shim {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, h := range s.Hooks() {
+		if errors.As(h.Err, &verifier) {
+			t.Fatal(h.Err)
+		}
+	}
 	if m := s.Missing(); len(m) > 0 {
 		t.Skipf("SKIPPED: the real kernel is not watched: %s", strings.Join(m, "; "))
 	}
@@ -341,6 +346,81 @@ print(os.stat("/proc/self/ns/net").st_ino)`
 		if open.Cookie == c[0].Cookie && fmt.Sprint(open.Netns) != inode {
 			t.Errorf("namespace %d, want %s", open.Netns, inode)
 		}
+	}
+}
+
+// A pod as the kubelet makes one: a network namespace of its own behind a veth, and
+// a cgroup that names it. What it asks a server outside is told of both, each in
+// its own namespace.
+func TestKernelVeth(t *testing.T) {
+	root, err := bpf.CgroupRoot()
+	if err != nil {
+		t.Skipf("SKIPPED: no pod is watched: %v", err)
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("SKIPPED: no pod is watched: no ip")
+	}
+	const uid, container = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	pod := filepath.Join(root, "kubepods", "burstable", "pod"+uid)
+	cgroup := filepath.Join(pod, container)
+	if err := os.MkdirAll(cgroup, 0o755); err != nil {
+		t.Skipf("SKIPPED: no pod is watched: %v", err)
+	}
+	t.Cleanup(func() {
+		for dir := cgroup; dir != root; dir = filepath.Dir(dir) {
+			os.Remove(dir)
+		}
+	})
+	name := fmt.Sprintf("sennit%d", os.Getpid()%100000)
+	for _, command := range []string{
+		"ip netns add " + name, "ip link add " + name + " type veth peer name eth0 netns " + name,
+		"ip addr add 198.18.77.1/30 dev " + name, "ip link set " + name + " up",
+		"ip -n " + name + " addr add 198.18.77.2/30 dev eth0", "ip -n " + name + " link set eth0 up",
+	} {
+		args := strings.Fields(command)
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			_ = exec.Command("ip", "netns", "del", name).Run()
+			t.Skipf("SKIPPED: no pod is watched: %s: %v: %s", command, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		_ = exec.Command("ip", "netns", "del", name).Run()
+		_ = exec.Command("ip", "link", "del", name).Run()
+	})
+	listener, err := net.Listen("tcp", "198.18.77.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	go server.Serve(listener) //nolint:errcheck // it ends with the test
+	defer server.Close()
+	var pid int
+	w := watch(t, func() {
+		// It joins the cgroup first: within the namespace /sys is another.
+		cmd := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec ip netns exec "$2" python3 -c '
+import http.client, sys
+c = http.client.HTTPConnection(sys.argv[1])
+c.request("GET", "/from-pod"); c.getresponse().read()' "$3"`, "sh", cgroup, name, listener.Addr().String())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		pid = cmd.Process.Pid
+	})
+	c, s := w.exchanges("/from-pod")
+	if len(c) != 1 || len(s) != 1 || int(c[0].Process.PID) != pid || int(s[0].Process.PID) != os.Getpid() || c[0].Tuple != s[0].Tuple.Reverse() {
+		t.Fatalf("exchanges: %+v %+v", c, s)
+	}
+	if c[0].Workload.PodUID != uid || s[0].Workload.PodUID != "" {
+		t.Errorf("pods are %q and %q, want %q and none", c[0].Workload.PodUID, s[0].Workload.PodUID, uid)
+	}
+	netns := map[event.Role]uint32{}
+	for _, role := range []event.Role{event.RoleClient, event.RoleServer} {
+		for _, open := range w.sockets(event.KindSocketOpen, c[0].Tuple.Src, role) {
+			netns[role] = open.Netns
+		}
+	}
+	if netns[event.RoleClient] == 0 || netns[event.RoleServer] == 0 || netns[event.RoleClient] == netns[event.RoleServer] {
+		t.Errorf("namespaces %v", netns)
 	}
 }
 

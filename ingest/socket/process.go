@@ -2,6 +2,8 @@ package socket
 
 import (
 	"bytes"
+	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +28,8 @@ func (d *Decoder) process(r *bpf.Record, b *event.Batch) {
 		d.arguments(p, r)
 	case bpf.KindRunning:
 		p.Inventory = true
+	case bpf.KindFork: // it runs what its parent does
+		p.Binary, _ = os.Readlink("/proc/" + strconv.Itoa(int(q.Self.Pid)) + "/exe")
 	case bpf.KindExit:
 		kind = event.KindProcessExit
 		p.ExitCode = q.ExitCode >> 8 & 0xff
@@ -34,6 +38,36 @@ func (d *Decoder) process(r *bpf.Record, b *event.Batch) {
 		}
 	}
 	d.add(b, kind, q.Time, uint64(q.Self.Pid), q.Self.Start).Payload = p
+}
+
+// maxForks bounds the processes of which it is not known yet whether they execute
+// something: 450 bytes each.
+const maxForks = 1 << 13
+
+// fork remembers a process that began. Most execute something at once, or end:
+// one is told when it uses a socket before.
+func (d *Decoder) fork(q *bpf.Process) {
+	if d.forks == nil {
+		d.forks = make(map[uint32]bpf.Process)
+	}
+	for old := range d.forks {
+		if len(d.forks) < maxForks {
+			break
+		}
+		delete(d.forks, old)
+		d.Forgotten++
+	}
+	d.forks[q.Self.Pid] = *q
+}
+
+// forked tells of a process that uses a socket, if nobody has.
+func (d *Decoder) forked(pid uint32, b *event.Batch) {
+	q, ok := d.forks[pid]
+	if !ok {
+		return
+	}
+	delete(d.forks, pid)
+	d.process(&bpf.Record{Kind: bpf.KindFork, Process: &q}, b)
 }
 
 // arguments takes what may leave the node of a command line. One that was cut

@@ -22,6 +22,7 @@ const (
 	readWait   = 10 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	beatEvery  = 5 * time.Second
+	listEvery  = 10 * time.Minute // what is open: less than anybody keeps events for
 	batchSize  = 512
 	// behind is how far the watermark stays behind the clock: a sweep and the
 	// silence it waits for.
@@ -35,11 +36,16 @@ type Source struct {
 	// Events counts what went to the sink, Lost the records that did not fit
 	// the ring, Bad those that could not be read.
 	Events, Lost, Bad uint64
+	// Unread counts the pieces of answers within TLS that were not read: the ring
+	// was half full, or there were more than is read.
+	Unread uint64
 	// Unfollowed counts the processes whose TLS should have been looked into and
 	// was not.
 	Unfollowed atomic.Uint64
 
 	shim   *bpf.Shim
+	counts atomic.Pointer[Counts]
+	told   uint64       // of Unfollowed
 	toLook chan process // nil where processes are not followed
 	batch  event.Batch
 	lost   map[bpf.Kind]uint64
@@ -68,12 +74,19 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 		return err
 	}
 	s.looked = now()
-	var sweep, beat time.Time
+	var sweep, beat, list time.Time
 	for ctx.Err() == nil {
 		if err := s.drain(ctx, sink); err != nil {
 			return err
 		}
 		t := time.Now()
+		if t.Sub(list) >= listEvery {
+			list = t
+			s.Decoder.blind(&s.batch, s.shim.Missing())
+			if err := s.shim.Standing(); err != nil {
+				return err
+			}
+		}
 		if t.Sub(sweep) >= sweepEvery {
 			sweep = t
 			if err := s.tick(); err != nil {
@@ -184,14 +197,32 @@ func (s *Source) tick() error {
 			continue
 		}
 		s.lost[kind] = n
+		if kind == bpf.KindBody {
+			s.Unread += more
+			continue
+		}
 		s.Lost += more
-		e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), uint64(kind), n)
-		p := s.batch.NewLoss()
-		p.Of, p.Count, p.From, p.To = event.SourceSocket, more, from, to
-		p.Reason = "ring full: " + kind.String()
-		e.Payload = p
+		s.loss(event.Loss{Count: more, From: from, To: to, Reason: "ring full: " + kind.String()}, uint64(kind), n)
 	}
+	if n := s.Unfollowed.Load(); n > s.told {
+		reason := fmt.Sprintf("TLS of %d processes was not looked into", n-s.told)
+		s.loss(event.Loss{From: from, To: to, Reason: reason}, math.MaxUint64, n)
+		s.told = n
+	}
+	d := &s.Decoder
+	s.counts.Store(&Counts{
+		Lost: s.Lost, Bad: s.Bad, Unread: s.Unread, Unfollowed: s.told,
+		Unreadable: d.Unreadable, Unknown: d.Unknown, Forgotten: d.Forgotten,
+	})
 	return nil
+}
+
+func (s *Source) loss(p event.Loss, parts ...uint64) {
+	e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), parts...)
+	p.Of = event.SourceSocket
+	q := s.batch.NewLoss()
+	*q = p
+	e.Payload = q
 }
 
 // beat says how the clocks stand and up to when everything was sent.

@@ -54,8 +54,9 @@ type intake struct {
 	directory *pods.Directory
 	cloud     *pubsub.Source // nil for none
 	shim      *bpf.Shim      // nil for none, as sockets
-	sockets   *socket.Source
-	spooling  *spooling // nil for none
+	sockets   *socket.Source // nil for none
+	blind     error          // why there is no shim
+	spooling  *spooling      // nil for none
 	sending   atomic.Pointer[fleet]
 }
 
@@ -203,9 +204,8 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 		g.Go(func() error { return i.follower.Run(taking, lines.take) })
 	}
 	if i.sockets != nil {
-		defer i.shim.Close()
 		sink := counted(event.SourceSocket, send, i.metrics)
-		g.Go(func() error { return i.sockets.Run(taking, sink) })
+		g.Go(func() error { return i.runSockets(taking, sink) })
 	}
 	err := g.Wait()
 	time.AfterFunc(drainSending, stopSending)

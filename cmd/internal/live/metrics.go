@@ -12,6 +12,7 @@ import (
 	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/otlp/receiver"
+	"github.com/sennit-io/sennit/ingest/socket"
 	"github.com/sennit-io/sennit/ingest/tail"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -47,6 +48,8 @@ type Metrics struct {
 	lanes     []*fanout.Lane
 	untaken   map[string]uint64 // messages that a sink has not taken, by its name
 	streams   []bus.Usage
+	sockets   *socket.Source  // nil for none
+	hooks     map[string]bool // places in the kernel, and whether they are watched
 }
 
 // NewMetrics returns metrics that are registered with r.
@@ -156,6 +159,13 @@ func (m *Metrics) usage(list []bus.Usage) {
 	m.streams = list
 }
 
+// watch has the shim counted.
+func (m *Metrics) watch(s *socket.Source, hooks map[string]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sockets, m.hooks = s, hooks
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -177,6 +187,8 @@ var (
 	descPods      = prometheus.NewDesc("sennit_pods", "Pods that are known, those that ended a minute ago included.", nil, nil)
 	descNoRoom    = prometheus.NewDesc("sennit_pods_refused_total", "Pods that the directory had no room for.", nil, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
+	descHooks     = prometheus.NewDesc("sennit_shim_hook", "Whether a place in the kernel is watched; all is 0 where the shim could not be loaded.", []string{"hook"}, nil)
+	descBlind     = prometheus.NewDesc("sennit_shim_problems_total", "What the shim did not see or could not read: records that did not fit (lost) or are damaged (bad), heads that were none (unreadable), header blocks of HTTP/2 that refer to what was not seen (unknown), connections that were forgotten for want of room, processes whose TLS was not looked into (unfollowed), pieces of answers within TLS that were not copied (unread).", []string{"what"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
@@ -201,7 +213,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp,
+		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
 		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
@@ -295,6 +307,22 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			if n > 0 {
 				count(descGaveUp, n, event.Source(source).String())
 			}
+		}
+	}
+	for hook, watched := range m.hooks {
+		v := 0.0
+		if watched {
+			v = 1
+		}
+		put(descHooks, prometheus.GaugeValue, v, hook)
+	}
+	if m.sockets != nil {
+		c := m.sockets.Counts()
+		for what, n := range map[string]uint64{
+			"lost": c.Lost, "bad": c.Bad, "unreadable": c.Unreadable, "unknown": c.Unknown, "forgotten": c.Forgotten,
+			"unfollowed": c.Unfollowed, "unread": c.Unread,
+		} {
+			count(descBlind, n, what)
 		}
 	}
 	for source, up := range m.up {
