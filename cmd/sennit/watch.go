@@ -31,7 +31,7 @@ type watchFlags struct {
 func (f *watchFlags) watching() flagGroup {
 	g := newFlagGroup("Watching")
 	g.set.BoolVar(&f.sockets, "sockets", false, "watch this machine's sockets, HTTP exchanges and processes through eBPF; needs root, or cap_bpf, cap_perfmon and cap_net_admin")
-	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, a program that has it inside, or a Go program; may be given several times; \"auto\" finds libssl.so and Go programs by itself, as they are used")
+	g.set.StringArrayVar(&f.tls, "tls", nil, "look for HTTP heads inside TLS too, in all programs that use this `FILE`: a libssl.so of OpenSSL, a program that has it inside, or a Go program; may be given several times; \"auto\" finds all of these by itself, as they are used")
 	g.set.StringVar(&f.node, "node", "", "the `NAME` of this node, as Kubernetes and its spans have it: spans that name another are refused (default: of any node; with --sockets the host's name)")
 	g.set.StringVar(&f.cluster, "cluster", "", "the `NAME` of its cluster")
 	return g
