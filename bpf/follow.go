@@ -58,7 +58,7 @@ func (f *Follower) Look(pid uint32) error {
 		return nil // an observer does not observe itself
 	}
 	root := fmt.Sprintf("/proc/%d", pid)
-	errs := f.use(pid, root+"/exe", f.shim.attachTLS) // Node has OpenSSL inside
+	errs := f.use(pid, root+"/exe", f.shim.attachProgram)
 	maps, err := os.Open(root + "/maps")
 	if err != nil {
 		return ended(errors.Join(errs, err))
@@ -67,11 +67,16 @@ func (f *Follower) Look(pid uint32) error {
 	last := ""
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[5] == last || !strings.HasPrefix(path.Base(fields[5]), "libssl") {
+		if len(fields) < 6 || fields[5] == last {
 			continue
 		}
 		last = fields[5]
-		errs = errors.Join(errs, f.use(pid, root+"/root"+last, f.shim.attachOpenSSL))
+		switch name := path.Base(last); {
+		case strings.HasPrefix(name, "libssl"), strings.HasPrefix(name, "libnode"):
+			errs = errors.Join(errs, f.use(pid, root+"/root"+last, f.shim.attachOpenSSL))
+		case strings.HasPrefix(name, "libcrypto"):
+			errs = errors.Join(errs, f.use(pid, root+"/root"+last, f.shim.attachCrypto))
+		}
 	}
 	return ended(errs)
 }

@@ -61,13 +61,14 @@ func TestFollower(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check("two users", 1)
+	const files = 2 // libssl and libcrypto
+	check("two users", files)
 	stopOne()
 	f.Ended(one)
-	check("one user", 1)
+	check("one user", files)
 	stopTwo()
 	f.Ended(two)
-	check("no user, just now", 1)
+	check("no user, just now", files)
 	if err := f.Look(two); err != nil {
 		t.Errorf("a process that has ended: %v", err)
 	}
@@ -75,6 +76,47 @@ func TestFollower(t *testing.T) {
 		x.since = x.since.Add(-linger)
 	}
 	check("no user for long", 0)
+}
+
+// A program that has OpenSSL inside, or uses a library of its own that does, is
+// found.
+func TestFollowerNode(t *testing.T) {
+	s, err := Open(Auto)
+	var verifier *ebpf.VerifierError
+	if errors.Is(err, os.ErrPermission) && !errors.As(err, &verifier) {
+		t.Skipf("SKIPPED: no process is followed: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cmd := exec.Command("node", "-e", `console.log(require("tls").DEFAULT_MIN_VERSION); process.stdin.resume()`)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("SKIPPED: Node is not followed: %v", err)
+	}
+	if !bufio.NewScanner(out).Scan() {
+		t.Fatal("node ended")
+	}
+	f := s.Follower()
+	defer f.Close()
+	if err := f.Look(uint32(cmd.Process.Pid)); err != nil {
+		t.Error(err)
+	}
+	if f.Files() == 0 {
+		t.Error("node was not found to have TLS")
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 // What the version of a Go program says is what it says to debuggers.

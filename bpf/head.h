@@ -2,6 +2,7 @@
 /* Packets with data: where heads are, and how far a connection got. What is no
  * head is never copied. */
 #pragma once
+#include "hello.h"
 #include "socket.h"
 
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
@@ -148,6 +149,8 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 			walk(skb, &t, &x->walks[direction], x->late[direction]);
 		return;
 	}
+	if (inside_tls && direction == OUT && read && is_hello(b))
+		sent_hello(skb, offset, c->cookie, c->role);
 	h.kind = read && length >= 16 ? looks_like(b) : 0;
 	if (h.kind) {
 		h.role = c->role;
@@ -157,8 +160,6 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 		h.length = length;
 		if (h.kind != KIND_HELLO)
 			c->http = c->dirty = 1;
-		else
-			c->tls = 1;
 		copy(skb, offset, &h);
 	}
 	if (!c->http || before)

@@ -90,7 +90,7 @@ func Open(tls ...string) (*Shim, error) {
 				delete(spec.Programs, program)
 			}
 		}
-		for _, unused := range []string{"calls", "sessions", "receipts", "go_calls", "go_handshakes"} {
+		for _, unused := range []string{"calls", "sessions", "hellos", "go_calls", "go_handshakes"} {
 			spec.Maps[unused].MaxEntries = 64 // they are allocated ahead
 		}
 	} else if err := spec.Variables["inside_tls"].Set(true); err != nil {

@@ -42,8 +42,7 @@ type shimConn struct {
 	Dirty       uint8
 	H2          uint8
 	Numbered    uint8
-	Tls         uint8
-	_           [2]byte
+	_           [3]byte
 	Listed      uint32
 	First       [2]uint32
 }
@@ -164,9 +163,8 @@ type shimPlain struct {
 	Http     uint8
 	H2       uint8
 	Post     uint8
-	Fed      uint8
 	First    uint8
-	_        [2]byte
+	_        [3]byte
 	Allowed  uint32
 	_        [4]byte
 	Filled   uint64
@@ -217,13 +215,9 @@ type shimProgress struct {
 	Gaps  uint32
 }
 
-type shimReceived struct {
-	_      structs.HostLayout
-	Cookie uint64
-	Role   uint8
-	Taken  uint8
-	Doubt  uint8
-	_      [5]byte
+type shimRandom struct {
+	_     structs.HostLayout
+	Bytes [32]uint8
 }
 
 type shimSession struct {
@@ -266,10 +260,11 @@ const (
 	shimMapDropped          = "dropped"
 	shimMapGoCalls          = "go_calls"
 	shimMapGoHandshakes     = "go_handshakes"
+	shimMapHellos           = "hellos"
 	shimMapHttp2s           = "http2s"
-	shimMapReceipts         = "receipts"
 	shimMapRing             = "ring"
 	shimMapSessions         = "sessions"
+	shimProgBioWrite        = "bio_write"
 	shimProgGoDone          = "go_done"
 	shimProgGoHandshake     = "go_handshake"
 	shimProgGoRead          = "go_read"
@@ -290,9 +285,9 @@ const (
 	shimProgSslDoneEx       = "ssl_done_ex"
 	shimProgSslFree         = "ssl_free"
 	shimProgSslHandshake    = "ssl_handshake"
+	shimProgSslHandshaken   = "ssl_handshaken"
 	shimProgSslRead         = "ssl_read"
 	shimProgSslReadEx       = "ssl_read_ex"
-	shimProgSslShaken       = "ssl_shaken"
 	shimProgSslWrite        = "ssl_write"
 	shimProgSslWriteEx      = "ssl_write_ex"
 	shimVarGoroutines       = "goroutines"
@@ -347,6 +342,7 @@ type shimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimProgramSpecs struct {
+	BioWrite        *ebpf.ProgramSpec `ebpf:"bio_write"`
 	GoDone          *ebpf.ProgramSpec `ebpf:"go_done"`
 	GoHandshake     *ebpf.ProgramSpec `ebpf:"go_handshake"`
 	GoRead          *ebpf.ProgramSpec `ebpf:"go_read"`
@@ -367,9 +363,9 @@ type shimProgramSpecs struct {
 	SslDoneEx       *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
 	SslFree         *ebpf.ProgramSpec `ebpf:"ssl_free"`
 	SslHandshake    *ebpf.ProgramSpec `ebpf:"ssl_handshake"`
+	SslHandshaken   *ebpf.ProgramSpec `ebpf:"ssl_handshaken"`
 	SslRead         *ebpf.ProgramSpec `ebpf:"ssl_read"`
 	SslReadEx       *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
-	SslShaken       *ebpf.ProgramSpec `ebpf:"ssl_shaken"`
 	SslWrite        *ebpf.ProgramSpec `ebpf:"ssl_write"`
 	SslWriteEx      *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
 }
@@ -383,8 +379,8 @@ type shimMapSpecs struct {
 	Dropped      *ebpf.MapSpec `ebpf:"dropped"`
 	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
+	Hellos       *ebpf.MapSpec `ebpf:"hellos"`
 	Http2s       *ebpf.MapSpec `ebpf:"http2s"`
-	Receipts     *ebpf.MapSpec `ebpf:"receipts"`
 	Ring         *ebpf.MapSpec `ebpf:"ring"`
 	Sessions     *ebpf.MapSpec `ebpf:"sessions"`
 }
@@ -428,8 +424,8 @@ type shimMaps struct {
 	Dropped      *ebpf.Map `ebpf:"dropped"`
 	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
+	Hellos       *ebpf.Map `ebpf:"hellos"`
 	Http2s       *ebpf.Map `ebpf:"http2s"`
-	Receipts     *ebpf.Map `ebpf:"receipts"`
 	Ring         *ebpf.Map `ebpf:"ring"`
 	Sessions     *ebpf.Map `ebpf:"sessions"`
 }
@@ -441,8 +437,8 @@ func (m *shimMaps) Close() error {
 		m.Dropped,
 		m.GoCalls,
 		m.GoHandshakes,
+		m.Hellos,
 		m.Http2s,
-		m.Receipts,
 		m.Ring,
 		m.Sessions,
 	)
@@ -466,6 +462,7 @@ type shimVariables struct {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimPrograms struct {
+	BioWrite        *ebpf.Program `ebpf:"bio_write"`
 	GoDone          *ebpf.Program `ebpf:"go_done"`
 	GoHandshake     *ebpf.Program `ebpf:"go_handshake"`
 	GoRead          *ebpf.Program `ebpf:"go_read"`
@@ -486,15 +483,16 @@ type shimPrograms struct {
 	SslDoneEx       *ebpf.Program `ebpf:"ssl_done_ex"`
 	SslFree         *ebpf.Program `ebpf:"ssl_free"`
 	SslHandshake    *ebpf.Program `ebpf:"ssl_handshake"`
+	SslHandshaken   *ebpf.Program `ebpf:"ssl_handshaken"`
 	SslRead         *ebpf.Program `ebpf:"ssl_read"`
 	SslReadEx       *ebpf.Program `ebpf:"ssl_read_ex"`
-	SslShaken       *ebpf.Program `ebpf:"ssl_shaken"`
 	SslWrite        *ebpf.Program `ebpf:"ssl_write"`
 	SslWriteEx      *ebpf.Program `ebpf:"ssl_write_ex"`
 }
 
 func (p *shimPrograms) Close() error {
 	return _ShimClose(
+		p.BioWrite,
 		p.GoDone,
 		p.GoHandshake,
 		p.GoRead,
@@ -515,9 +513,9 @@ func (p *shimPrograms) Close() error {
 		p.SslDoneEx,
 		p.SslFree,
 		p.SslHandshake,
+		p.SslHandshaken,
 		p.SslRead,
 		p.SslReadEx,
-		p.SslShaken,
 		p.SslWrite,
 		p.SslWriteEx,
 	)

@@ -10,7 +10,7 @@ struct conn {
 	struct process owner;
 	struct progress progress;
 	__u16 local_port; /* the kernel's own is gone at the end */
-	__u8 role, told, established, http, dirty, h2, numbered, tls;
+	__u8 role, told, established, http, dirty, h2, numbered;
 	__u32 listed;	/* by which inventory */
 	__u32 first[2]; /* sequence numbers of the first bytes, if numbered */
 };
@@ -95,7 +95,7 @@ int socket_state(__u64 *ctx)
 			return 0;
 		/* A socket may connect again after it failed. */
 		__builtin_memset(&c->progress, 0, sizeof(c->progress));
-		c->http = c->dirty = c->established = c->h2 = c->tls = 0;
+		c->http = c->dirty = c->established = c->h2 = 0;
 		c->local_port = 0;
 		c->opened = bpf_ktime_get_boot_ns();
 		c->role = ROLE_CLIENT;
@@ -128,21 +128,21 @@ int socket_state(__u64 *ctx)
 
 /* sock_send_length and sock_recv_length fire in the process that sends and
  * receives: the first one tells who accepted. */
-static __always_inline int used(struct sock *sk, int received)
+static __always_inline int used(struct sock *sk)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && c->told) {
 		if (inside_tls)
-			within(c->cookie, c->role, received && (c->tls || !c->opened));
+			within(c->cookie, c->role);
 		return 0;
 	}
 	c = remember(sk);
 	if (!c)
 		return 0;
 	if (inside_tls)
-		within(c->cookie, c->role, received && (c->tls || !c->opened));
+		within(c->cookie, c->role);
 	c->told = 1;
 	if (!c->established) { /* it is older than this program */
 		c->established = 1;
@@ -154,10 +154,10 @@ static __always_inline int used(struct sock *sk, int received)
 }
 
 SEC("tp_btf/sock_send_length")
-int socket_send(__u64 *ctx) { return used((void *)ctx[0], 0); }
+int socket_send(__u64 *ctx) { return used((void *)ctx[0]); }
 
 SEC("tp_btf/sock_recv_length")
-int socket_receive(__u64 *ctx) { return used((void *)ctx[0], 1); }
+int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
 
 /* The last exchange of a connection that is kept alive has no successor to
  * end it: the reader sweeps over what has been silent for QUIET. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Inside OpenSSL: heads before they are encrypted and after they are decrypted.
  * Which socket a TLS connection is on is told by the send or receive that
- * happens within the call, on the same thread; where a program does that itself,
- * between the calls, by what it received just before (call.h). */
+ * happens within the call, on the same thread; else by its hello (hello.h). */
 #pragma once
 #include "head.h"
 
@@ -13,7 +12,6 @@ static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
 		.ssl = ARG1(ctx), .buffer = ARG2(ctx), .size = size, .time = bpf_ktime_get_boot_ns(), .direction = direction,
 	};
 	bpf_map_update_elem(&calls, &thread, &call, 0);
-	fed(call.ssl);
 	return 0;
 }
 
@@ -248,23 +246,6 @@ SEC("uprobe")
 int ssl_write_ex(struct pt_regs *ctx) { return enter(ctx, OUT, ARG4(ctx)); }
 
 SEC("uprobe")
-int ssl_handshake(struct pt_regs *ctx) { return enter(ctx, IN, 0); }
-
-SEC("uretprobe")
-int ssl_shaken(struct pt_regs *ctx)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct call *call = bpf_map_lookup_elem(&calls, &thread);
-	if (!call)
-		return 0;
-	struct session key = {.pid = thread >> 32, .ssl = call->ssl};
-	if (call->cookie && !bpf_map_lookup_elem(&sessions, &key))
-		bind(&key, call->cookie, call->role);
-	bpf_map_delete_elem(&calls, &thread);
-	return 0;
-}
-
-SEC("uprobe")
 int ssl_read(struct pt_regs *ctx) { return enter(ctx, IN, 0); }
 
 SEC("uprobe")
@@ -275,6 +256,17 @@ int ssl_done(struct pt_regs *ctx) { return leave(ctx, 0); }
 
 SEC("uretprobe")
 int ssl_done_ex(struct pt_regs *ctx) { return leave(ctx, 1); }
+
+SEC("uprobe")
+int ssl_handshake(struct pt_regs *ctx) { return enter(ctx, OUT, 0); }
+
+SEC("uretprobe")
+int ssl_handshaken(struct pt_regs *ctx)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	bpf_map_delete_elem(&calls, &thread);
+	return 0;
+}
 
 SEC("uprobe")
 int ssl_free(struct pt_regs *ctx)

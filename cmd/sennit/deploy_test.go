@@ -33,9 +33,9 @@ func strictly(doc []byte, into any) error {
 	return d.Decode(into)
 }
 
-// podOf decodes a document and returns its pod, nil for what has none, and the names
+// podInManifest decodes a document and returns its pod, nil for what has none, and the names
 // of the volumes that are made for it.
-func podOf(doc []byte) (name string, pod *corev1.PodSpec, claims []string, err error) {
+func podInManifest(doc []byte) (name string, pod *corev1.PodSpec, claims []string, err error) {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal(doc, &kind); err != nil {
 		return "", nil, nil, err
@@ -105,7 +105,7 @@ func TestManifests(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, doc := range strings.Split(string(b), "\n---\n") {
-			name, pod, claims, err := podOf([]byte(doc))
+			name, pod, claims, err := podInManifest([]byte(doc))
 			if err != nil {
 				t.Errorf("%s, document %d: %v", file, i+1, err)
 				continue
