@@ -54,8 +54,7 @@ func TestRulesProof(t *testing.T) {
 		for _, act := range []string{"exec", "egress", "claim", "forge"} {
 			t.Logf("%s: %d of %d found", act, found[act], done[act])
 			// Of a tool's claim nothing can be said where another program that names no
-			// trace began in its pod meanwhile: with 64 requests in flight that is about
-			// one in ten.
+			// trace began in its pod meanwhile.
 			least := 0.99
 			if act == "claim" {
 				least = 0.8
