@@ -53,12 +53,15 @@ func TestRulesProof(t *testing.T) {
 		found["egress"] = w.evil(t)
 		for _, act := range []string{"exec", "egress", "claim", "forge"} {
 			t.Logf("%s: %d of %d found", act, found[act], done[act])
-			if found["all"], done["all"] = found["all"]+found[act], done["all"]+done[act]; done[act] == 0 || float64(found[act]) < 0.9*float64(done[act]) {
-				t.Errorf("%s: %d of %d found", act, found[act], done[act])
+			// Of a tool's claim nothing can be said where another program that names no
+			// trace began in its pod meanwhile.
+			least := 0.99
+			if act == "claim" {
+				least = 0.8
 			}
-		}
-		if float64(found["all"]) < 0.99*float64(done["all"]) {
-			t.Errorf("%d of %d rogue acts found, want 0.99 of them", found["all"], done["all"])
+			if done[act] == 0 || float64(found[act]) < least*float64(done[act]) {
+				t.Errorf("%s: %d of %d found, want %v of them", act, found[act], done[act], least)
+			}
 		}
 		w.accuse(t, acts)
 	})
