@@ -65,8 +65,10 @@ struct session {
 struct plain {
 	__u64 cookie;
 	struct progress progress;
-	__u8 role, http, h2;
+	__u8 role, http, h2, post, fed;
 	__u8 first; /* read alone, 0 for none */
+	__u32 allowed; /* bytes of answers, at the time of filled */
+	__u64 filled;
 	struct walk walks[2];
 };
 
@@ -90,16 +92,73 @@ static __always_inline struct plain *bind(struct session *key, __u64 cookie, __u
 	return c;
 }
 
+/* What a thread received last of a TLS connection. In doubt, it received from
+ * several before it gave anything to OpenSSL. */
+struct received {
+	__u64 cookie;
+	__u8 role, taken, doubt;
+};
+
+#define DOUBT 4 /* receives that must be taken one by one until it is over */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct received);
+} receipts SEC(".maps");
+
+/* Event loops (Node's, Python's asyncio) receive themselves and hand the bytes to
+ * OpenSSL at once: the first call after a receive is about the same connection. So
+ * a session whose socket is not known learns it in its handshake. One that is found
+ * elsewhere later was not what it seemed: it is not known any more. */
+static __always_inline void fed(__u64 ssl)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct received *r = bpf_map_lookup_elem(&receipts, &thread);
+	if (!r || r->taken)
+		return;
+	r->taken = 1;
+	if (r->doubt) {
+		r->doubt--;
+		return;
+	}
+	struct session key = {.pid = thread >> 32, .ssl = ssl};
+	struct plain *c = bpf_map_lookup_elem(&sessions, &key);
+	if (!c) {
+		c = bind(&key, r->cookie, r->role);
+		if (c)
+			c->fed = 1;
+	} else if (c->fed && c->cookie != r->cookie) {
+		bpf_map_delete_elem(&sessions, &key);
+	}
+}
+
+static __always_inline void receive(__u64 thread, __u64 cookie, __u8 role)
+{
+	struct received next = {.cookie = cookie, .role = role};
+	struct received *r = bpf_map_lookup_elem(&receipts, &thread);
+	if (r) {
+		next.doubt = !r->taken && r->cookie != cookie ? DOUBT : r->doubt;
+		*r = next;
+		return;
+	}
+	bpf_map_update_elem(&receipts, &thread, &next, 0);
+}
+
 /* Set before loading: only then does anybody call. */
 volatile const _Bool inside_tls;
 
-static __always_inline void within(__u64 cookie, __u8 role)
+/* A socket sends or receives; tls says that it received what may be of TLS. */
+static __always_inline void within(__u64 cookie, __u8 role, int tls)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct call *call = bpf_map_lookup_elem(&calls, &thread);
 	if (call) {
 		call->cookie = cookie;
 		call->role = role;
+	} else if (tls) {
+		receive(thread, cookie, role);
 	}
 	struct goroutine key = {.pid = thread >> 32};
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* HTTP/2: the frames of a connection are walked here, so that header blocks and
- * the ends of streams are all that leaves; bodies are stepped over and never
- * copied. Source: RFC 9113, 4.1 and 6. */
+ * the ends of streams are all that leaves; bodies are stepped over and not
+ * copied, but for answers within TLS (tls.h) as far as they are allowed. Source: RFC 9113, 4.1 and 6. */
 #pragma once
 #include "ring.h"
 
@@ -14,6 +14,7 @@ enum { LOST, SYNCED, AT_START };
 #define FRAMES 256 /* at most, in one packet */
 #define LARGE_PIECE 1024
 #define SMALL_PIECE 128
+#define BODY_PIECE 4096
 
 /* One direction of a connection, between two packets. */
 struct walk {
@@ -46,6 +47,7 @@ struct text {
 	__u64 cookie, time, base, goroutine, parent;
 	__u32 seq, from, end; /* from and end are offsets, seq is of offset 0 */
 	__u32 next;	      /* sequence number after all that was seen */
+	__u32 allowed;	      /* bytes of bodies that may be copied */
 	__u8 role, direction, plain;
 };
 
@@ -144,43 +146,51 @@ static __always_inline int begins(struct walk *w)
 	do {                                                                  \
 		struct { struct frame_record frame; __u8 data[size]; } *r;    \
 		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                \
-		if (!r) {                                                     \
-			drop(KIND_FRAME);                                     \
-			return;                                               \
-		}                                                             \
+		if (!r)                                                       \
+			goto lost;                                            \
 		r->frame = f;                                                 \
 		if (load(skb, t, offset, r->data, clamp(n, size))) {          \
 			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);             \
-			drop(KIND_FRAME);                                     \
-			return;                                               \
+			goto lost;                                            \
 		}                                                             \
 		bpf_ringbuf_submit(r, wake());                                \
 	} while (0)
 
-/* Tells of the frame, with n bytes of its payload from an offset. */
-static __always_inline void piece(struct __sk_buff *skb, struct text *t, struct walk *w, __u32 offset, __u32 n)
+/* Tells of the frame, with n bytes of its payload from an offset; fresh says that
+ * it was not told of before. A piece of a body that is lost is a hole in the body
+ * and not in the stream: what comes next accounts for it. */
+static __always_inline int piece(struct __sk_buff *skb, struct text *t, struct walk *w, __u32 offset, __u32 n, __u32 fresh)
 {
+	int body = n && w->type == DATA;
 	struct frame_record f = {
 		.kind = KIND_FRAME, .role = t->role, .direction = t->direction, .captured = n, .plain = t->plain,
 		.type = w->type, .flags = w->flags, .stream = w->stream, .time = t->time, .cookie = t->cookie,
-		.start = w->start, .length = w->length, .passed = w->length - w->left,
+		.first = (w->start ? FIRST_OF_ALL : 0) | (fresh ? FIRST_OF_FRAME : 0), .length = w->length, .passed = w->length - w->left,
 		.from = w->told, .to = t->seq + offset + n, .goroutine = t->goroutine, .parent = t->parent,
 	};
-	w->told = f.to;
-	w->start = 0;
+	if (!body) {
+		w->told = f.to;
+		w->start = 0;
+	}
 	if (!n) {
 		struct frame_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-		if (!r) {
-			drop(KIND_FRAME);
-			return;
-		}
+		if (!r)
+			goto lost;
 		*r = f;
 		bpf_ringbuf_submit(r, wake());
 	} else if (n <= SMALL_PIECE) {
 		PIECE_OF(SMALL_PIECE);
-	} else {
+	} else if (n <= LARGE_PIECE) {
 		PIECE_OF(LARGE_PIECE);
+	} else {
+		PIECE_OF(BODY_PIECE);
 	}
+	w->told = f.to;
+	w->start = 0;
+	return 1;
+lost:
+	drop(body ? KIND_BODY : KIND_FRAME);
+	return 0;
 }
 
 /* Finds where in a packet to go on, or returns 0. */
@@ -264,11 +274,20 @@ static __always_inline int frame(struct __sk_buff *skb, struct text *t, struct w
 			n = LARGE_PIECE;
 		w->left -= n;
 		if (n || fresh)
-			piece(skb, t, w, t->from, n);
+			piece(skb, t, w, t->from, n, fresh);
 	} else {
+		int body = t->allowed && n && w->type == DATA;
+		if (body && n > BODY_PIECE)
+			n = BODY_PIECE;
 		w->left -= n;
-		if (w->tells ? !w->left : fresh && w->type <= RST_STREAM)
-			piece(skb, t, w, t->from, 0);
+		if (body && n > t->allowed) {
+			drop(KIND_BODY);
+			body = 0;
+		}
+		if (body && piece(skb, t, w, t->from, n, fresh))
+			t->allowed -= n;
+		else if (w->tells ? !w->left : fresh && w->type <= RST_STREAM)
+			piece(skb, t, w, t->from, 0, fresh);
 		if (fresh && w->type == DATA && w->left)
 			w->tells = w->flags & END_STREAM;
 	}
@@ -343,7 +362,7 @@ static __always_inline void overtaken(struct __sk_buff *skb, struct text *t, str
 			l->type = 255;
 			l->length = 0;
 		}
-		piece(skb, t, l, l->at - t->seq, 0);
+		piece(skb, t, l, l->at - t->seq, 0, 0);
 		late->open = 0;
 	}
 }

@@ -157,6 +157,8 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 		h.length = length;
 		if (h.kind != KIND_HELLO)
 			c->http = c->dirty = 1;
+		else
+			c->tls = 1;
 		copy(skb, offset, &h);
 	}
 	if (!c->http || before)

@@ -100,7 +100,9 @@ struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; __u64 session_id, seq_num; };
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; };
 
-struct bpf_iter__tcp { struct bpf_iter_meta *meta; struct sock_common *sk_common; };
+struct file;
+struct socket { struct sock *sk; };
+struct bpf_iter__task_file { struct bpf_iter_meta *meta; struct task_struct *task; __u32 fd; struct file *file; };
 
 struct bpf_map;
 struct bpf_iter__bpf_sk_storage_map {

@@ -6,6 +6,12 @@ import (
 	"unsafe"
 )
 
+// What a record of a frame is the first of (Frame.First).
+const (
+	FirstOfAll   = 1 // nothing came before it in its direction
+	FirstOfFrame = 2
+)
+
 // Directions of data, as seen from the socket.
 const (
 	Out = 0
@@ -36,10 +42,12 @@ const (
 	KindExit     = Kind(shimKindKIND_EXIT)     // Process
 	KindPlain    = Kind(shimKindKIND_PLAIN)    // Head without data: how far plain text got is in Before
 	KindFrame    = Kind(shimKindKIND_FRAME)    // Frame of HTTP/2, or a piece of one
+	KindStanding = Kind(shimKindKIND_STANDING) // Socket: it is open
+	KindBody     = Kind(shimKindKIND_BODY)     // Head: a piece of a body within TLS that answers a client
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "body"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -57,7 +65,8 @@ type (
 	// Head is a packet that begins like a head; its bytes follow in Record.Data.
 	Head = shimHeadRecord
 	// Frame is a frame of HTTP/2 or a piece of one; what was captured of its
-	// payload follows in Record.Data. Only header blocks are captured.
+	// payload follows in Record.Data. Captured are header blocks and, within TLS, of
+	// DATA that a client reads as much as is allowed.
 	Frame = shimFrameRecord
 	// Process is an execution or an end. ExitCode is a wait status.
 	Process = shimProcessRecord
@@ -87,7 +96,7 @@ func Parse(b []byte) (Record, error) {
 	}
 	r := Record{Kind: Kind(*(*uint32)(unsafe.Pointer(&b[0])))}
 	switch r.Kind {
-	case KindOpen, KindOwner, KindClose, KindQuiet:
+	case KindOpen, KindOwner, KindClose, KindQuiet, KindStanding:
 		if len(b) < int(unsafe.Sizeof(Socket{})) {
 			return Record{}, errShort(b)
 		}
@@ -95,7 +104,7 @@ func Parse(b []byte) (Record, error) {
 		if r.Socket.Role > RoleServer {
 			return Record{}, fmt.Errorf("read record of %s: role %d", r.Kind, r.Socket.Role)
 		}
-	case KindRequest, KindResponse, KindHello, KindPlain:
+	case KindRequest, KindResponse, KindHello, KindPlain, KindBody:
 		size := int(unsafe.Sizeof(Head{}))
 		if len(b) < size {
 			return Record{}, errShort(b)

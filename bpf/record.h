@@ -15,6 +15,8 @@ enum kind {
 	KIND_EXIT,
 	KIND_PLAIN, /* how far the plain text of a TLS connection got */
 	KIND_FRAME, /* of HTTP/2: a frame, or a piece of its payload */
+	KIND_STANDING, /* a socket that is open */
+	KIND_BODY,  /* of HTTP/1 within TLS: a piece of what answers a client */
 	KINDS
 };
 
@@ -59,12 +61,15 @@ struct head_record {
 	__u64 goroutine, parent; /* of who called Go's crypto/tls, 0 if not known */
 };
 
+/* Nothing came before in this direction; nothing of this frame was told. */
+enum { FIRST_OF_ALL = 1, FIRST_OF_FRAME = 2 };
+
 struct frame_record {
 	__u32 kind;
 	__u8 role, direction;
 	__u16 captured; /* bytes of the payload that follow */
 	__u8 plain, type, flags;
-	__u8 start; /* nothing came before in this direction */
+	__u8 first; /* FIRST_OF_ALL, FIRST_OF_FRAME */
 	__u32 stream;
 	__u64 time, cookie;
 	__u32 length, passed; /* of the payload; passed is with this piece */

@@ -5,9 +5,11 @@
 #include <bpf/bpf_helpers.h>
 #include "record.h"
 
+#define RING (8 << 20)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, RING);
 } ring SEC(".maps");
 
 struct {
@@ -20,7 +22,7 @@ struct {
 /* The reader looks every 10 ms, so a wake-up (6 us here) is due only when the
  * ring fills faster than that: at the record that crosses the mark. */
 #define MARK (1 << 20)
-#define LARGEST 2560
+#define LARGEST 4608
 
 static __always_inline __u64 wake(void)
 {

@@ -21,7 +21,8 @@ import (
 type Shim struct {
 	programs *ebpf.Collection
 	links    []link.Link
-	sweep    *link.Iter
+	sweep    *link.Iter // nil if refused, as list
+	list     *link.Iter
 	ring     *ringbuf.Reader
 	sample   ringbuf.Record
 	hooks    []Hook
@@ -70,10 +71,18 @@ func Open(tls ...string) (*Shim, error) {
 	}
 	sweep := "socket_sweep"
 	if err := tryIterator("bpf_sk_storage_map"); err != nil {
-		sweep = "socket_sweep_tcp"
+		sweep = "socket_sweep_file"
 		delete(spec.Programs, "socket_sweep")
 	} else {
-		delete(spec.Programs, "socket_sweep_tcp")
+		delete(spec.Programs, "socket_sweep_file")
+	}
+	if err := tryIterator("task_file"); err != nil {
+		delete(spec.Programs, "socket_list")
+		delete(spec.Programs, "socket_sweep_file")
+		s.tried("socket_list", err)
+		if sweep == "socket_sweep_file" {
+			s.tried(sweep, err)
+		}
 	}
 	if len(tls) == 0 {
 		for _, programs := range []map[string]bool{opensslPrograms, goPrograms} {
@@ -81,7 +90,7 @@ func Open(tls ...string) (*Shim, error) {
 				delete(spec.Programs, program)
 			}
 		}
-		for _, unused := range []string{"calls", "sessions", "go_calls", "go_handshakes"} {
+		for _, unused := range []string{"calls", "sessions", "receipts", "go_calls", "go_handshakes"} {
 			spec.Maps[unused].MaxEntries = 64 // they are allocated ahead
 		}
 	} else if err := spec.Variables["inside_tls"].Set(true); err != nil {
@@ -154,12 +163,18 @@ func (s *Shim) attach(sweep string) (err error) {
 		l, err := link.AttachCgroup(link.CgroupOptions{Path: root, Attach: packet.at, Program: s.programs.Programs[packet.program]})
 		s.keep(packet.program, l, err)
 	}
-	over := link.IterOptions{Program: s.programs.Programs[sweep]}
-	if sweep == "socket_sweep" {
-		over.Map = s.programs.Maps["conns"]
+	if p := s.programs.Programs[sweep]; p != nil {
+		over := link.IterOptions{Program: p}
+		if sweep == "socket_sweep" {
+			over.Map = s.programs.Maps["conns"]
+		}
+		s.sweep, err = link.AttachIter(over)
+		s.tried(sweep, err)
 	}
-	s.sweep, err = link.AttachIter(over)
-	s.tried(sweep, err)
+	if p := s.programs.Programs["socket_list"]; p != nil {
+		s.list, err = link.AttachIter(link.IterOptions{Program: p})
+		s.tried("socket_list", err)
+	}
 	return nil
 }
 
@@ -187,9 +202,11 @@ var hooks = map[string]Hook{
 	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
 	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
 
+	"socket_list": {Name: "iter/task_file", Gives: "sockets that were open before"},
+
 	"go_read": {Name: "uprobe", Gives: "heads within TLS (--tls)"},
 
-	"socket_sweep_tcp": {Name: "iter/tcp", Gives: "ends of the last exchanges, of this network namespace only (iter/bpf_sk_storage_map is refused)"},
+	"socket_sweep_file": {Name: "iter/task_file", Gives: "ends of the last exchanges (iter/bpf_sk_storage_map is refused)"},
 }
 
 func (s *Shim) keep(program string, l link.Link, err error) {
@@ -258,6 +275,15 @@ func (s *Shim) Sweep() error {
 	return s.iterate(s.sweep)
 }
 
+// Standing asks for a KindStanding record of every TCP connection that a process
+// has open.
+func (s *Shim) Standing() error {
+	if s.list == nil {
+		return nil
+	}
+	return s.iterate(s.list)
+}
+
 // List asks for a KindRunning record of every process.
 func (s *Shim) List() error {
 	it, err := link.AttachIter(link.IterOptions{Program: s.programs.Programs["process_running"]})
@@ -307,8 +333,10 @@ func (s *Shim) Close() error {
 	for _, l := range s.links {
 		errs = append(errs, l.Close())
 	}
-	if s.sweep != nil {
-		errs = append(errs, s.sweep.Close())
+	for _, it := range []*link.Iter{s.sweep, s.list} {
+		if it != nil {
+			errs = append(errs, it.Close())
+		}
 	}
 	if s.ring != nil {
 		errs = append(errs, s.ring.Close())

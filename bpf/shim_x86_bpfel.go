@@ -42,9 +42,10 @@ type shimConn struct {
 	Dirty       uint8
 	H2          uint8
 	Numbered    uint8
-	_           [3]byte
+	Tls         uint8
+	_           [2]byte
+	Listed      uint32
 	First       [2]uint32
-	_           [4]byte
 }
 
 type shimFrameRecord struct {
@@ -56,7 +57,7 @@ type shimFrameRecord struct {
 	Plain     uint8
 	Type      uint8
 	Flags     uint8
-	Start     uint8
+	First     uint8
 	Stream    uint32
 	Time      uint64
 	Cookie    uint64
@@ -149,7 +150,9 @@ const (
 	shimKindKIND_EXIT     shimKind = 10
 	shimKindKIND_PLAIN    shimKind = 11
 	shimKindKIND_FRAME    shimKind = 12
-	shimKindKINDS         shimKind = 13
+	shimKindKIND_STANDING shimKind = 13
+	shimKindKIND_BODY     shimKind = 14
+	shimKindKINDS         shimKind = 15
 )
 
 type shimPlain struct {
@@ -159,7 +162,13 @@ type shimPlain struct {
 	Role     uint8
 	Http     uint8
 	H2       uint8
+	Post     uint8
+	Fed      uint8
 	First    uint8
+	_        [2]byte
+	Allowed  uint32
+	_        [4]byte
+	Filled   uint64
 	Walks    [2]struct {
 		_      structs.HostLayout
 		Head   [24]uint8
@@ -176,7 +185,6 @@ type shimPlain struct {
 		Start  uint8
 		_      [2]byte
 	}
-	_ [4]byte
 }
 
 type shimProcess struct {
@@ -206,6 +214,15 @@ type shimProgress struct {
 	Ended [2]uint8
 	Known [2]uint8
 	Gaps  uint32
+}
+
+type shimReceived struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Role   uint8
+	Taken  uint8
+	Doubt  uint8
+	_      [5]byte
 }
 
 type shimSession struct {
@@ -243,43 +260,47 @@ type shimSocketRecord struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	shimMapCalls           = "calls"
-	shimMapConns           = "conns"
-	shimMapDropped         = "dropped"
-	shimMapGoCalls         = "go_calls"
-	shimMapGoHandshakes    = "go_handshakes"
-	shimMapHttp2s          = "http2s"
-	shimMapRing            = "ring"
-	shimMapSessions        = "sessions"
-	shimProgGoDone         = "go_done"
-	shimProgGoHandshake    = "go_handshake"
-	shimProgGoRead         = "go_read"
-	shimProgGoWrite        = "go_write"
-	shimProgPacketIn       = "packet_in"
-	shimProgPacketOut      = "packet_out"
-	shimProgProcessExec    = "process_exec"
-	shimProgProcessExit    = "process_exit"
-	shimProgProcessRunning = "process_running"
-	shimProgSocketReceive  = "socket_receive"
-	shimProgSocketSend     = "socket_send"
-	shimProgSocketState    = "socket_state"
-	shimProgSocketSweep    = "socket_sweep"
-	shimProgSocketSweepTcp = "socket_sweep_tcp"
-	shimProgSslDone        = "ssl_done"
-	shimProgSslDoneEx      = "ssl_done_ex"
-	shimProgSslFree        = "ssl_free"
-	shimProgSslRead        = "ssl_read"
-	shimProgSslReadEx      = "ssl_read_ex"
-	shimProgSslWrite       = "ssl_write"
-	shimProgSslWriteEx     = "ssl_write_ex"
-	shimVarGoroutines      = "goroutines"
-	shimVarInsideTls       = "inside_tls"
-	shimVarNothing         = "nothing"
-	shimVarUnusedFrame     = "unused_frame"
-	shimVarUnusedHead      = "unused_head"
-	shimVarUnusedKind      = "unused_kind"
-	shimVarUnusedProcess   = "unused_process"
-	shimVarUnusedSocket    = "unused_socket"
+	shimMapCalls            = "calls"
+	shimMapConns            = "conns"
+	shimMapDropped          = "dropped"
+	shimMapGoCalls          = "go_calls"
+	shimMapGoHandshakes     = "go_handshakes"
+	shimMapHttp2s           = "http2s"
+	shimMapReceipts         = "receipts"
+	shimMapRing             = "ring"
+	shimMapSessions         = "sessions"
+	shimProgGoDone          = "go_done"
+	shimProgGoHandshake     = "go_handshake"
+	shimProgGoRead          = "go_read"
+	shimProgGoWrite         = "go_write"
+	shimProgPacketIn        = "packet_in"
+	shimProgPacketOut       = "packet_out"
+	shimProgProcessExec     = "process_exec"
+	shimProgProcessExit     = "process_exit"
+	shimProgProcessRunning  = "process_running"
+	shimProgSocketList      = "socket_list"
+	shimProgSocketReceive   = "socket_receive"
+	shimProgSocketSend      = "socket_send"
+	shimProgSocketState     = "socket_state"
+	shimProgSocketSweep     = "socket_sweep"
+	shimProgSocketSweepFile = "socket_sweep_file"
+	shimProgSslDone         = "ssl_done"
+	shimProgSslDoneEx       = "ssl_done_ex"
+	shimProgSslFree         = "ssl_free"
+	shimProgSslHandshake    = "ssl_handshake"
+	shimProgSslRead         = "ssl_read"
+	shimProgSslReadEx       = "ssl_read_ex"
+	shimProgSslShaken       = "ssl_shaken"
+	shimProgSslWrite        = "ssl_write"
+	shimProgSslWriteEx      = "ssl_write_ex"
+	shimVarGoroutines       = "goroutines"
+	shimVarInsideTls        = "inside_tls"
+	shimVarNothing          = "nothing"
+	shimVarUnusedFrame      = "unused_frame"
+	shimVarUnusedHead       = "unused_head"
+	shimVarUnusedKind       = "unused_kind"
+	shimVarUnusedProcess    = "unused_process"
+	shimVarUnusedSocket     = "unused_socket"
 )
 
 // loadShim returns the embedded CollectionSpec for shim.
@@ -324,27 +345,30 @@ type shimSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type shimProgramSpecs struct {
-	GoDone         *ebpf.ProgramSpec `ebpf:"go_done"`
-	GoHandshake    *ebpf.ProgramSpec `ebpf:"go_handshake"`
-	GoRead         *ebpf.ProgramSpec `ebpf:"go_read"`
-	GoWrite        *ebpf.ProgramSpec `ebpf:"go_write"`
-	PacketIn       *ebpf.ProgramSpec `ebpf:"packet_in"`
-	PacketOut      *ebpf.ProgramSpec `ebpf:"packet_out"`
-	ProcessExec    *ebpf.ProgramSpec `ebpf:"process_exec"`
-	ProcessExit    *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessRunning *ebpf.ProgramSpec `ebpf:"process_running"`
-	SocketReceive  *ebpf.ProgramSpec `ebpf:"socket_receive"`
-	SocketSend     *ebpf.ProgramSpec `ebpf:"socket_send"`
-	SocketState    *ebpf.ProgramSpec `ebpf:"socket_state"`
-	SocketSweep    *ebpf.ProgramSpec `ebpf:"socket_sweep"`
-	SocketSweepTcp *ebpf.ProgramSpec `ebpf:"socket_sweep_tcp"`
-	SslDone        *ebpf.ProgramSpec `ebpf:"ssl_done"`
-	SslDoneEx      *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
-	SslFree        *ebpf.ProgramSpec `ebpf:"ssl_free"`
-	SslRead        *ebpf.ProgramSpec `ebpf:"ssl_read"`
-	SslReadEx      *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
-	SslWrite       *ebpf.ProgramSpec `ebpf:"ssl_write"`
-	SslWriteEx     *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
+	GoDone          *ebpf.ProgramSpec `ebpf:"go_done"`
+	GoHandshake     *ebpf.ProgramSpec `ebpf:"go_handshake"`
+	GoRead          *ebpf.ProgramSpec `ebpf:"go_read"`
+	GoWrite         *ebpf.ProgramSpec `ebpf:"go_write"`
+	PacketIn        *ebpf.ProgramSpec `ebpf:"packet_in"`
+	PacketOut       *ebpf.ProgramSpec `ebpf:"packet_out"`
+	ProcessExec     *ebpf.ProgramSpec `ebpf:"process_exec"`
+	ProcessExit     *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessRunning  *ebpf.ProgramSpec `ebpf:"process_running"`
+	SocketList      *ebpf.ProgramSpec `ebpf:"socket_list"`
+	SocketReceive   *ebpf.ProgramSpec `ebpf:"socket_receive"`
+	SocketSend      *ebpf.ProgramSpec `ebpf:"socket_send"`
+	SocketState     *ebpf.ProgramSpec `ebpf:"socket_state"`
+	SocketSweep     *ebpf.ProgramSpec `ebpf:"socket_sweep"`
+	SocketSweepFile *ebpf.ProgramSpec `ebpf:"socket_sweep_file"`
+	SslDone         *ebpf.ProgramSpec `ebpf:"ssl_done"`
+	SslDoneEx       *ebpf.ProgramSpec `ebpf:"ssl_done_ex"`
+	SslFree         *ebpf.ProgramSpec `ebpf:"ssl_free"`
+	SslHandshake    *ebpf.ProgramSpec `ebpf:"ssl_handshake"`
+	SslRead         *ebpf.ProgramSpec `ebpf:"ssl_read"`
+	SslReadEx       *ebpf.ProgramSpec `ebpf:"ssl_read_ex"`
+	SslShaken       *ebpf.ProgramSpec `ebpf:"ssl_shaken"`
+	SslWrite        *ebpf.ProgramSpec `ebpf:"ssl_write"`
+	SslWriteEx      *ebpf.ProgramSpec `ebpf:"ssl_write_ex"`
 }
 
 // shimMapSpecs contains maps before they are loaded into the kernel.
@@ -357,6 +381,7 @@ type shimMapSpecs struct {
 	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
 	Http2s       *ebpf.MapSpec `ebpf:"http2s"`
+	Receipts     *ebpf.MapSpec `ebpf:"receipts"`
 	Ring         *ebpf.MapSpec `ebpf:"ring"`
 	Sessions     *ebpf.MapSpec `ebpf:"sessions"`
 }
@@ -401,6 +426,7 @@ type shimMaps struct {
 	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
 	Http2s       *ebpf.Map `ebpf:"http2s"`
+	Receipts     *ebpf.Map `ebpf:"receipts"`
 	Ring         *ebpf.Map `ebpf:"ring"`
 	Sessions     *ebpf.Map `ebpf:"sessions"`
 }
@@ -413,6 +439,7 @@ func (m *shimMaps) Close() error {
 		m.GoCalls,
 		m.GoHandshakes,
 		m.Http2s,
+		m.Receipts,
 		m.Ring,
 		m.Sessions,
 	)
@@ -436,27 +463,30 @@ type shimVariables struct {
 //
 // It can be passed to loadShimObjects or ebpf.CollectionSpec.LoadAndAssign.
 type shimPrograms struct {
-	GoDone         *ebpf.Program `ebpf:"go_done"`
-	GoHandshake    *ebpf.Program `ebpf:"go_handshake"`
-	GoRead         *ebpf.Program `ebpf:"go_read"`
-	GoWrite        *ebpf.Program `ebpf:"go_write"`
-	PacketIn       *ebpf.Program `ebpf:"packet_in"`
-	PacketOut      *ebpf.Program `ebpf:"packet_out"`
-	ProcessExec    *ebpf.Program `ebpf:"process_exec"`
-	ProcessExit    *ebpf.Program `ebpf:"process_exit"`
-	ProcessRunning *ebpf.Program `ebpf:"process_running"`
-	SocketReceive  *ebpf.Program `ebpf:"socket_receive"`
-	SocketSend     *ebpf.Program `ebpf:"socket_send"`
-	SocketState    *ebpf.Program `ebpf:"socket_state"`
-	SocketSweep    *ebpf.Program `ebpf:"socket_sweep"`
-	SocketSweepTcp *ebpf.Program `ebpf:"socket_sweep_tcp"`
-	SslDone        *ebpf.Program `ebpf:"ssl_done"`
-	SslDoneEx      *ebpf.Program `ebpf:"ssl_done_ex"`
-	SslFree        *ebpf.Program `ebpf:"ssl_free"`
-	SslRead        *ebpf.Program `ebpf:"ssl_read"`
-	SslReadEx      *ebpf.Program `ebpf:"ssl_read_ex"`
-	SslWrite       *ebpf.Program `ebpf:"ssl_write"`
-	SslWriteEx     *ebpf.Program `ebpf:"ssl_write_ex"`
+	GoDone          *ebpf.Program `ebpf:"go_done"`
+	GoHandshake     *ebpf.Program `ebpf:"go_handshake"`
+	GoRead          *ebpf.Program `ebpf:"go_read"`
+	GoWrite         *ebpf.Program `ebpf:"go_write"`
+	PacketIn        *ebpf.Program `ebpf:"packet_in"`
+	PacketOut       *ebpf.Program `ebpf:"packet_out"`
+	ProcessExec     *ebpf.Program `ebpf:"process_exec"`
+	ProcessExit     *ebpf.Program `ebpf:"process_exit"`
+	ProcessRunning  *ebpf.Program `ebpf:"process_running"`
+	SocketList      *ebpf.Program `ebpf:"socket_list"`
+	SocketReceive   *ebpf.Program `ebpf:"socket_receive"`
+	SocketSend      *ebpf.Program `ebpf:"socket_send"`
+	SocketState     *ebpf.Program `ebpf:"socket_state"`
+	SocketSweep     *ebpf.Program `ebpf:"socket_sweep"`
+	SocketSweepFile *ebpf.Program `ebpf:"socket_sweep_file"`
+	SslDone         *ebpf.Program `ebpf:"ssl_done"`
+	SslDoneEx       *ebpf.Program `ebpf:"ssl_done_ex"`
+	SslFree         *ebpf.Program `ebpf:"ssl_free"`
+	SslHandshake    *ebpf.Program `ebpf:"ssl_handshake"`
+	SslRead         *ebpf.Program `ebpf:"ssl_read"`
+	SslReadEx       *ebpf.Program `ebpf:"ssl_read_ex"`
+	SslShaken       *ebpf.Program `ebpf:"ssl_shaken"`
+	SslWrite        *ebpf.Program `ebpf:"ssl_write"`
+	SslWriteEx      *ebpf.Program `ebpf:"ssl_write_ex"`
 }
 
 func (p *shimPrograms) Close() error {
@@ -470,16 +500,19 @@ func (p *shimPrograms) Close() error {
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessRunning,
+		p.SocketList,
 		p.SocketReceive,
 		p.SocketSend,
 		p.SocketState,
 		p.SocketSweep,
-		p.SocketSweepTcp,
+		p.SocketSweepFile,
 		p.SslDone,
 		p.SslDoneEx,
 		p.SslFree,
+		p.SslHandshake,
 		p.SslRead,
 		p.SslReadEx,
+		p.SslShaken,
 		p.SslWrite,
 		p.SslWriteEx,
 	)

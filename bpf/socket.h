@@ -10,7 +10,8 @@ struct conn {
 	struct process owner;
 	struct progress progress;
 	__u16 local_port; /* the kernel's own is gone at the end */
-	__u8 role, told, established, http, dirty, h2, numbered;
+	__u8 role, told, established, http, dirty, h2, numbered, tls;
+	__u32 listed;	/* by which inventory */
 	__u32 first[2]; /* sequence numbers of the first bytes, if numbered */
 };
 
@@ -94,7 +95,7 @@ int socket_state(__u64 *ctx)
 			return 0;
 		/* A socket may connect again after it failed. */
 		__builtin_memset(&c->progress, 0, sizeof(c->progress));
-		c->http = c->dirty = c->established = c->h2 = 0;
+		c->http = c->dirty = c->established = c->h2 = c->tls = 0;
 		c->local_port = 0;
 		c->opened = bpf_ktime_get_boot_ns();
 		c->role = ROLE_CLIENT;
@@ -127,21 +128,21 @@ int socket_state(__u64 *ctx)
 
 /* sock_send_length and sock_recv_length fire in the process that sends and
  * receives: the first one tells who accepted. */
-static __always_inline int used(struct sock *sk)
+static __always_inline int used(struct sock *sk, int received)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
 	if (c && c->told) {
 		if (inside_tls)
-			within(c->cookie, c->role);
+			within(c->cookie, c->role, received && (c->tls || !c->opened));
 		return 0;
 	}
 	c = remember(sk);
 	if (!c)
 		return 0;
 	if (inside_tls)
-		within(c->cookie, c->role);
+		within(c->cookie, c->role, received && (c->tls || !c->opened));
 	c->told = 1;
 	if (!c->established) { /* it is older than this program */
 		c->established = 1;
@@ -153,10 +154,10 @@ static __always_inline int used(struct sock *sk)
 }
 
 SEC("tp_btf/sock_send_length")
-int socket_send(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_send(__u64 *ctx) { return used((void *)ctx[0], 0); }
 
 SEC("tp_btf/sock_recv_length")
-int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_receive(__u64 *ctx) { return used((void *)ctx[0], 1); }
 
 /* The last exchange of a connection that is kept alive has no successor to
  * end it: the reader sweeps over what has been silent for QUIET. */
@@ -192,13 +193,53 @@ int socket_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return ctx->sk && c ? swept(c) : 0;
 }
 
-/* Some kernels refuse iterators over values of maps. This one knows only the
- * sockets of the network namespace in which it runs. */
-SEC("iter/tcp")
-int socket_sweep_tcp(struct bpf_iter__tcp *ctx)
+static __always_inline struct sock *socket_of(struct bpf_iter__task_file *ctx)
 {
-	struct sock_common *common = ctx->sk_common;
-	struct tcp_sock *sk = common ? bpf_skc_to_tcp_sock(common) : 0;
+	struct file *file = ctx->file;
+	struct socket *socket = ctx->task && file ? bpf_sock_from_file(file) : 0;
+	struct sock *sk = socket ? socket->sk : 0;
+	if (!sk || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return sk;
+}
+
+/* Some kernels refuse iterators over values of maps: there all files of all
+ * processes are gone through. */
+SEC("iter/task_file")
+int socket_sweep_file(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = socket_of(ctx);
 	struct conn *c = sk ? bpf_sk_storage_get(&conns, sk, 0, 0) : 0;
 	return c ? swept(c) : 0;
+}
+
+/* What is open, of all processes: one record a socket. Whoever has the socket of
+ * one that nobody has used since the start of the program is taken for its owner;
+ * its first use says better. */
+SEC("iter/task_file")
+int socket_list(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct sock *sk = socket_of(ctx);
+	if (!sk || !task)
+		return 0;
+	__u16 family = sk->__sk_common.skc_family;
+	__u8 state = sk->__sk_common.skc_state;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	if (state == TCP_LISTEN || state == TCP_CLOSE || state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		return 0;
+	struct conn *c = remember(sk);
+	__u32 inventory = ctx->meta->session_id + 1;
+	if (!c || c->listed == inventory)
+		return 0;
+	c->listed = inventory;
+	if (!c->told)
+		describe(&c->owner, task);
+	if (!c->established) { /* it is older than this program */
+		c->established = 1;
+		c->local_port = sk->__sk_common.skc_num;
+	}
+	tell(KIND_STANDING, sk, c);
+	return 0;
 }

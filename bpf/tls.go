@@ -10,6 +10,7 @@ import (
 // opensslPrograms are loaded only where TLS is looked into.
 var opensslPrograms = map[string]bool{
 	"ssl_write": true, "ssl_write_ex": true, "ssl_read": true, "ssl_read_ex": true, "ssl_done": true, "ssl_done_ex": true, "ssl_free": true,
+	"ssl_handshake": true, "ssl_shaken": true,
 }
 
 var errNotOpenSSL = errors.New("it has no symbols SSL_read and SSL_write")
@@ -41,6 +42,7 @@ func (s *Shim) attachOpenSSL(file string) (links []link.Link, err error) {
 		{"SSL_write_ex", "ssl_write_ex", "ssl_done_ex"},
 		{"SSL_read", "ssl_read", "ssl_done"},
 		{"SSL_read_ex", "ssl_read_ex", "ssl_done_ex"},
+		{"SSL_do_handshake", "ssl_handshake", "ssl_shaken"},
 		{"SSL_free", "ssl_free", ""},
 	} {
 		// The return first: a call that is entered is always left.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Inside OpenSSL: heads before they are encrypted and after they are decrypted.
  * Which socket a TLS connection is on is told by the send or receive that
- * happens within the call, on the same thread. */
+ * happens within the call, on the same thread; where a program does that itself,
+ * between the calls, by what it received just before (call.h). */
 #pragma once
 #include "head.h"
 
@@ -12,27 +13,115 @@ static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
 		.ssl = ARG1(ctx), .buffer = ARG2(ctx), .size = size, .time = bpf_ktime_get_boot_ns(), .direction = direction,
 	};
 	bpf_map_update_elem(&calls, &thread, &call, 0);
+	fed(call.ssl);
 	return 0;
 }
 
+#define PLAIN_HEAD 2048
+
+#define PLAIN_OF(size)                                                                            \
+	do {                                                                                      \
+		struct { struct head_record head; __u8 data[size]; } *r;                          \
+		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                                    \
+		if (!r) {                                                                         \
+			drop(h->kind);                                                            \
+			return;                                                                   \
+		}                                                                                 \
+		r->head = *h;                                                                     \
+		__u32 n = clamp(h->length, size), apart = first != 0;                             \
+		r->head.captured = n;                                                             \
+		r->data[0] = first;                                                               \
+		n = clamp(n - apart, size - 1);                                                   \
+		if (bpf_probe_read_user(r->data + apart, n, (void *)call->buffer)) {              \
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                                 \
+			drop(h->kind);                                                            \
+			return;                                                                   \
+		}                                                                                 \
+		bpf_ringbuf_submit(r, wake());                                                    \
+	} while (0)
+
 static __always_inline void copy_plain(struct call *call, struct head_record *h, __u8 first)
 {
-	struct { struct head_record head; __u8 data[1024]; } *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		drop(h->kind);
-		return;
+	if (h->length <= 512)
+		PLAIN_OF(512);
+	else
+		PLAIN_OF(PLAIN_HEAD);
+}
+
+/* What of answers may leave the kernel: those that clients read, ANSWERS bytes at
+ * once and as much again each second on one connection, and while the ring has room
+ * for everything else. The rest is counted and a hole in the answer. */
+#define ANSWERS (4 << 20)
+
+static __always_inline __u32 allowance(struct plain *c, int direction, __u64 now)
+{
+	if (direction != IN || c->role == ROLE_SERVER)
+		return 0;
+	__u64 allowed = c->allowed + (now - c->filled) / 1000 * (ANSWERS >> 20);
+	if (!c->filled || now < c->filled || allowed > ANSWERS)
+		allowed = ANSWERS;
+	c->filled = now;
+	c->allowed = allowed;
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > RING / 2) {
+		drop(KIND_BODY);
+		return 0;
 	}
-	r->head = *h;
-	__u32 n = clamp(h->length, 1024), apart = first != 0;
-	r->head.captured = n;
-	r->data[0] = first;
-	n = clamp(n - apart, 1023);
-	if (bpf_probe_read_user(r->data + apart, n, (void *)call->buffer)) {
-		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		drop(h->kind);
-		return;
+	return allowed;
+}
+
+#define BODY_OF(size)                                                                        \
+	do {                                                                                 \
+		struct { struct head_record head; __u8 data[size]; } *r;                     \
+		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                               \
+		if (!r)                                                                      \
+			return 1;                                                            \
+		r->head = *h;                                                                \
+		if (bpf_probe_read_user(r->data, clamp(h->captured, size), (void *)base)) {  \
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                            \
+			return 1;                                                            \
+		}                                                                            \
+		bpf_ringbuf_submit(r, wake());                                               \
+	} while (0)
+
+/* One piece of a body, which is at most BODY_PIECE long. Verified once. */
+__noinline int body_of_text(struct head_record *h, __u64 base)
+{
+	if (!h)
+		return 1;
+	if (h->captured <= 256)
+		BODY_OF(256);
+	else if (h->captured <= 1024)
+		BODY_OF(1024);
+	else
+		BODY_OF(BODY_PIECE);
+	return 0;
+}
+
+#define PIECES 5 /* of one call: a record of TLS holds 16 KiB */
+
+/* The bytes of a call from an offset on, as pieces of a body. */
+static __always_inline void body(struct plain *c, struct head_record *h, __u64 base, __u32 from, __u32 length)
+{
+	__u32 allowed = allowance(c, h->direction, h->time);
+	h->kind = KIND_BODY;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < PIECES && allowed; i++) {
+		if (from >= length)
+			return;
+		__u32 n = clamp(length - from, BODY_PIECE);
+		if (n > allowed)
+			break;
+		h->captured = n;
+		h->length = n;
+		if (body_of_text(h, base + from))
+			break;
+		allowed -= n;
+		c->allowed = allowed;
+		h->seq += n;
+		from += n;
 	}
-	bpf_ringbuf_submit(r, wake());
+	if (allowed && from < length)
+		drop(KIND_BODY);
 }
 
 static __always_inline void text(struct call *call, __u32 length)
@@ -66,8 +155,11 @@ static __always_inline void text(struct call *call, __u32 length)
 		struct text t = {
 			.cookie = c->cookie, .time = h.time, .base = call->buffer, .seq = h.seq, .end = length, .next = h.seq + length,
 			.role = c->role, .direction = d, .plain = 1, .goroutine = call->goroutine, .parent = call->parent,
+			.allowed = allowance(c, d, h.time),
 		};
 		walk(0, &t, &c->walks[d], 0);
+		if (t.allowed)
+			c->allowed = t.allowed;
 		return;
 	}
 	/* Go's server waits for the next request by reading one byte of it. */
@@ -99,6 +191,16 @@ static __always_inline void text(struct call *call, __u32 length)
 	}
 	if (!c->http)
 		return;
+	if (h.kind == KIND_REQUEST && d == OUT) {
+		c->post = b[0] == 'P' && b[1] == 'O';
+		if (c->role == ROLE_UNKNOWN)
+			c->role = ROLE_CLIENT;
+	}
+	__u32 told = h.kind == KIND_RESPONSE ? clamp(length, PLAIN_HEAD) : 0;
+	if (c->post && d == IN && told < length) {
+		h.seq += told;
+		body(c, &h, call->buffer, told, length);
+	}
 	__u8 t[8] = {};
 	if (length >= 7)
 		bpf_probe_read_user(t, 7, (void *)(call->buffer + length - 7));
@@ -107,6 +209,7 @@ static __always_inline void text(struct call *call, __u32 length)
 	c->progress.ended[d] = t[0] == '\r' && t[1] == '\n' && t[2] == '0' && t[3] == '\r' && t[4] == '\n' && t[5] == '\r' &&
 			       t[6] == '\n';
 	h.kind = KIND_PLAIN;
+	h.captured = 0;
 	h.before = c->progress;
 	struct head_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -143,6 +246,23 @@ int ssl_write(struct pt_regs *ctx) { return enter(ctx, OUT, 0); }
 
 SEC("uprobe")
 int ssl_write_ex(struct pt_regs *ctx) { return enter(ctx, OUT, ARG4(ctx)); }
+
+SEC("uprobe")
+int ssl_handshake(struct pt_regs *ctx) { return enter(ctx, IN, 0); }
+
+SEC("uretprobe")
+int ssl_shaken(struct pt_regs *ctx)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct call *call = bpf_map_lookup_elem(&calls, &thread);
+	if (!call)
+		return 0;
+	struct session key = {.pid = thread >> 32, .ssl = call->ssl};
+	if (call->cookie && !bpf_map_lookup_elem(&sessions, &key))
+		bind(&key, call->cookie, call->role);
+	bpf_map_delete_elem(&calls, &thread);
+	return 0;
+}
 
 SEC("uprobe")
 int ssl_read(struct pt_regs *ctx) { return enter(ctx, IN, 0); }

@@ -30,6 +30,7 @@ const (
 	genRequestModel
 	genFinish
 	genResponseID
+	genResponseModel
 	genToolArguments
 	genToolCallID
 	genToolName
@@ -89,6 +90,7 @@ var keyNames = [keyCount]string{
 	"gen_ai.request.model",
 	"gen_ai.response.finish_reasons",
 	"gen_ai.response.id",
+	"gen_ai.response.model",
 	"gen_ai.tool.call.arguments",
 	"gen_ai.tool.call.id",
 	"gen_ai.tool.name",

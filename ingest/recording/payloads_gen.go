@@ -360,7 +360,7 @@ func (d *Decoder) readSocket(v *event.Socket, _ *event.Batch) {
 	}
 }
 
-var namesExchange = scan.NewNames("socket_cookie", "tuple", "role", "ordinal", "stream_id", "protocol", "start", "first_byte", "bytes_out", "bytes_in", "http", "trace", "request_id", "process", "tid", "goroutine", "parent_goroutine", "response_id", "model", "usage", "workload", "response")
+var namesExchange = scan.NewNames("socket_cookie", "tuple", "role", "ordinal", "stream_id", "protocol", "start", "first_byte", "bytes_out", "bytes_in", "http", "trace", "request_id", "process", "tid", "goroutine", "parent_goroutine", "response_id", "model", "usage", "workload", "response", "response_model", "finish")
 
 func (d *Decoder) readExchange(v *event.Exchange, _ *event.Batch) {
 	s := &d.scan
@@ -411,6 +411,10 @@ func (d *Decoder) readExchange(v *event.Exchange, _ *event.Batch) {
 			d.readWorkload(&v.Workload)
 		case 21: // response
 			v.Response = s.Bool()
+		case 22: // response_model
+			v.ResponseModel = d.string()
+		case 23: // finish
+			v.Finish = d.string()
 		default:
 			s.Skip()
 		}

@@ -43,6 +43,7 @@ type exchange struct {
 	requestWhole, responseWhole bool   // the ends are known
 	requestChunked              bool
 	responseChunked             bool
+	answer                      *answer // nil where none is read
 }
 
 // outgoing is the direction of the connection's requests.
@@ -98,8 +99,8 @@ func (x *exchange) ask(r *bpf.Head, h *head, answers int) {
 	}
 }
 
-// answer takes in the response's head.
-func (x *exchange) answer(r *bpf.Head, h *head) {
+// answeredBy takes in the response's head.
+func (x *exchange) answeredBy(r *bpf.Head, h *head) {
 	x.answered, x.firstByte, x.response, x.responseKnown = true, r.Time, r.Seq, true
 	x.http.Status, x.old = h.status, x.old || h.old
 	switch bodiless := x.http.Method == http.MethodHead || h.status == 204 || h.status == 304 || h.status == 101; {

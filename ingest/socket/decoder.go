@@ -37,6 +37,7 @@ type Decoder struct {
 	http2   map[uint64]*http2
 	waiting map[uint64]struct{} // connections of which records are held
 	spare   []*stream
+	answers answers
 	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
@@ -47,7 +48,7 @@ type Decoder struct {
 // Decode appends the events of one record: none, one or two.
 func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	switch r.Kind {
-	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose:
+	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose, bpf.KindStanding:
 		d.socket(r.Kind, r.Socket, b)
 	case bpf.KindQuiet:
 		if c := d.conns[r.Socket.Cookie]; c != nil && !c.plain {
@@ -62,6 +63,10 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.request(r, b)
 	case bpf.KindResponse:
 		d.response(r, b)
+	case bpf.KindBody:
+		if c := d.conns[r.Head.Cookie]; c != nil && c.plain && int(r.Head.Direction) != c.outgoing() {
+			c.x.body(r.Head.Seq, r.Data)
+		}
 	case bpf.KindFrame:
 		d.frame(r, b)
 	case bpf.KindHello:
@@ -111,8 +116,9 @@ func (d *Decoder) conn(cookie uint64) *conn {
 		if len(d.conns) < maxConns {
 			break
 		}
+		d.answers.put(&d.conns[old].x.answer)
 		delete(d.conns, old)
-		delete(d.http2, old)
+		d.forget(old)
 		d.Forgotten++
 	}
 	c = &conn{}
@@ -148,7 +154,7 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	}
 	kind := event.KindSocketOpen
 	switch {
-	case k == bpf.KindOwner:
+	case k == bpf.KindOwner, k == bpf.KindStanding:
 		kind = event.KindSocketOwner
 	case k == bpf.KindClose:
 		kind = event.KindSocketClose

@@ -93,22 +93,30 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 	case x.responseKnown && before(r.Head.Seq, x.response), x.answered && r.Head.Seq == x.response:
 		return // sent again, late
 	}
+	if x.answered && !x.whole(&r.Head.Before, in) {
+		x.body(r.Head.Seq, r.Data) // it only looks like a head
+		return
+	}
 	h, ok := parseHead(r.Data, true)
 	if !ok {
 		d.Unreadable++
 		return
 	}
-	if x.answered {
-		if x.whole(&r.Head.Before, in) { // a second response to one request
-			c.pipelined = true
-			d.alone(r.Head.Cookie, c, b)
-		}
+	if x.answered { // a second response to one request
+		c.pipelined = true
+		d.alone(r.Head.Cookie, c, b)
 		return
 	}
 	if h.status < 200 && h.status != 101 {
 		return // more is to come
 	}
-	x.answer(r.Head, &h)
+	x.answeredBy(r.Head, &h)
+	if c.plain && c.role == event.RoleClient && x.http.Method == http.MethodPost && h.size > 0 {
+		if x.answer = d.answers.get(); x.answer != nil {
+			x.answer.next = r.Head.Seq + uint32(h.size)
+			x.body(x.answer.next, r.Data[h.size:])
+		}
+	}
 	if h.status == 101 || x.http.Method == http.MethodConnect && h.status < 300 {
 		p := r.Head.Before
 		p.Last[in] = r.Head.Time
@@ -157,6 +165,8 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 	if c.role == event.RoleServer {
 		e.BytesOut, e.BytesIn = answered, asked
 	}
+	d.tell(e, x.answer)
+	d.answers.put(&x.answer)
 	d.add(b, event.KindExchange, max(p.Last[in], x.firstByte), cookie, x.start).Payload = e
 }
 
@@ -164,6 +174,7 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 // which one was its own.
 func (d *Decoder) alone(cookie uint64, c *conn, b *event.Batch) {
 	c.x.active = false
+	d.answers.put(&c.x.answer)
 	e := b.NewExchange()
 	d.fill(e, cookie, c)
 	e.HTTP.Status = 0

@@ -136,7 +136,7 @@ func (d *Decoder) frame(r *bpf.Record, b *event.Batch) {
 	}
 	x := d.http2Of(f.Cookie)
 	h := &x.halves[f.Direction]
-	if f.Start != 0 && !h.known {
+	if f.First&bpf.FirstOfAll != 0 && !h.known {
 		h.known, h.next = true, f.From
 	}
 	switch {
@@ -172,6 +172,11 @@ func (d *Decoder) release(c *conn, x *http2, h *half, b *event.Batch) {
 func (d *Decoder) giveUp(c *conn, x *http2, h *half, b *event.Batch) {
 	for len(h.held) > 0 {
 		h.lose()
+		for _, s := range x.streams {
+			if s.answer != nil {
+				s.answer.lose()
+			}
+		}
 		h.known, h.next = true, h.held[0].frame.From
 		d.release(c, x, h, b)
 	}
@@ -205,7 +210,7 @@ func (d *Decoder) piece(c *conn, x *http2, f *bpf.Frame, data []byte, b *event.B
 	h.next = f.To
 	switch f.Type {
 	case frameData:
-		d.data(c, x, f, b)
+		d.data(c, x, f, data, b)
 	case frameReset:
 		d.reset(c, x, f, b)
 	case frameHeaders, framePromise, frameContinuation:
@@ -228,6 +233,16 @@ func (d *Decoder) piece(c *conn, x *http2, f *bpf.Frame, data []byte, b *event.B
 	}
 }
 
+// forget lets go what is known of a connection of HTTP/2.
+func (d *Decoder) forget(cookie uint64) {
+	if x := d.http2[cookie]; x != nil {
+		for _, s := range x.streams {
+			d.answers.put(&s.answer)
+		}
+		delete(d.http2, cookie)
+	}
+}
+
 // http2Of returns what is known of a connection of HTTP/2.
 func (d *Decoder) http2Of(cookie uint64) *http2 {
 	x := d.http2[cookie]
@@ -241,7 +256,7 @@ func (d *Decoder) http2Of(cookie uint64) *http2 {
 		if len(d.http2) < maxHTTP2 {
 			break
 		}
-		delete(d.http2, old) // it goes on as after a gap
+		d.forget(old) // it goes on as after a gap
 		d.Forgotten++
 	}
 	x = &http2{streams: make(map[uint32]*stream)}

@@ -43,7 +43,8 @@ func (w *frames) record(f bpf.Frame, data []byte) {
 	w.now += 10
 	f.Kind, f.Role, f.Cookie, f.Time, f.Captured = uint32(bpf.KindFrame), bpf.RoleClient, cookie, w.now, uint16(len(data))
 	if !w.started[f.Direction] {
-		w.started[f.Direction], f.Start = true, 1
+		w.started[f.Direction] = true
+		f.First |= bpf.FirstOfAll
 	}
 	r := bpf.Record{Kind: bpf.KindFrame, Frame: &f, Data: data}
 	if w.lose {
@@ -67,7 +68,7 @@ func (w *frames) record(f bpf.Frame, data []byte) {
 func (w *frames) send(direction, kind, flags int, stream uint32, payload []byte, size int) {
 	f := bpf.Frame{Direction: uint8(direction), Type: uint8(kind), Flags: uint8(flags), Stream: stream, Length: uint32(len(payload))}
 	if kind != frameHeaders && kind != frameContinuation {
-		f.Passed, f.From = f.Length, w.seq[direction]
+		f.Passed, f.From, f.First = f.Length, w.seq[direction], bpf.FirstOfFrame
 		w.seq[direction] += 9 + f.Length
 		f.To = w.seq[direction]
 		w.record(f, nil)

@@ -168,7 +168,7 @@ func BenchmarkDecodeHTTP2(b *testing.B) {
 	stream := uint32(1)
 	frame := func(direction, kind uint8, flags uint8, block []byte, length int) {
 		f.Direction, f.Type, f.Flags, f.Stream, f.Time = direction, kind, flags, stream, f.Time+1
-		f.Length, f.Passed, f.Captured = uint32(length), uint32(length), uint16(len(block))
+		f.Length, f.Passed, f.Captured, f.First = uint32(length), uint32(length), uint16(len(block)), bpf.FirstOfFrame
 		f.From, f.To = w.seq[direction], w.seq[direction]+uint32(length)
 		w.seq[direction] = f.To
 		r.Data = block

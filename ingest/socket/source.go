@@ -22,6 +22,7 @@ const (
 	readWait   = 10 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	beatEvery  = 5 * time.Second
+	listEvery  = 10 * time.Minute // what is open: less than anybody keeps events for
 	batchSize  = 512
 	// behind is how far the watermark stays behind the clock: a sweep and the
 	// silence it waits for.
@@ -35,6 +36,9 @@ type Source struct {
 	// Events counts what went to the sink, Lost the records that did not fit
 	// the ring, Bad those that could not be read.
 	Events, Lost, Bad uint64
+	// Unread counts the pieces of answers within TLS that were not read: the ring
+	// was half full, or there were more than is read.
+	Unread uint64
 	// Unfollowed counts the processes whose TLS should have been looked into and
 	// was not.
 	Unfollowed atomic.Uint64
@@ -68,12 +72,18 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 		return err
 	}
 	s.looked = now()
-	var sweep, beat time.Time
+	var sweep, beat, list time.Time
 	for ctx.Err() == nil {
 		if err := s.drain(ctx, sink); err != nil {
 			return err
 		}
 		t := time.Now()
+		if t.Sub(list) >= listEvery {
+			list = t
+			if err := s.shim.Standing(); err != nil {
+				return err
+			}
+		}
 		if t.Sub(sweep) >= sweepEvery {
 			sweep = t
 			if err := s.tick(); err != nil {
@@ -184,6 +194,10 @@ func (s *Source) tick() error {
 			continue
 		}
 		s.lost[kind] = n
+		if kind == bpf.KindBody {
+			s.Unread += more
+			continue
+		}
 		s.Lost += more
 		e := s.Decoder.add(&s.batch, event.KindLoss, bootNow(), uint64(kind), n)
 		p := s.batch.NewLoss()

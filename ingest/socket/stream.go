@@ -17,13 +17,14 @@ type stream struct {
 	start, firstByte uint64
 	last             [2]uint64
 	bytes            [2]uint64
-	awaited          [2]bool // a frame is under way that ends the direction
 
 	http      event.HTTP
 	trace     event.TraceContext
 	requestID string
 
 	goroutine, parent uint64
+	body              bool    // of the response, has begun
+	answer            *answer // nil where none is read
 }
 
 // stream returns a stream that is under way, from now on if it is new.
@@ -32,12 +33,12 @@ func (d *Decoder) stream(c *conn, x *http2, f *bpf.Frame, b *event.Batch) *strea
 	if s != nil {
 		return s
 	}
-	for id, old := range x.streams { // its end must have been lost
+	for _, old := range x.streams { // its end must have been lost
 		if len(x.streams) < maxStreams {
 			break
 		}
 		d.abandon(f.Cookie, c, old, b)
-		delete(x.streams, id)
+		d.drop(x, old)
 		d.Forgotten++
 	}
 	if n := len(d.spare); n > 0 {
@@ -83,17 +84,16 @@ func (d *Decoder) headers(c *conn, x *http2, f *bpf.Frame, fs *fields, size int,
 	d.reached(c, x, s, f, h.flags&flagEndStream != 0, b)
 }
 
-func (d *Decoder) data(c *conn, x *http2, f *bpf.Frame, b *event.Batch) {
+func (d *Decoder) data(c *conn, x *http2, f *bpf.Frame, data []byte, b *event.Batch) {
 	s := x.streams[f.Stream]
 	if s == nil {
 		return
 	}
-	ends := f.Flags&flagEndStream != 0
-	if !s.awaited[f.Direction] {
+	if f.First&bpf.FirstOfFrame != 0 {
 		s.bytes[f.Direction] += uint64(f.Length)
-		s.awaited[f.Direction] = ends
 	}
-	d.reached(c, x, s, f, ends && f.Passed == f.Length, b)
+	d.answered(c, s, f, data)
+	d.reached(c, x, s, f, f.Flags&flagEndStream != 0 && f.Passed == f.Length, b)
 }
 
 // reached notes how far a stream got, and that it ended.
@@ -119,6 +119,7 @@ func (d *Decoder) reset(c *conn, x *http2, f *bpf.Frame, b *event.Batch) {
 
 func (d *Decoder) drop(x *http2, s *stream) {
 	delete(x.streams, s.id)
+	d.answers.put(&s.answer)
 	if len(d.spare) < maxStreams {
 		d.spare = append(d.spare, s)
 	}
@@ -136,6 +137,7 @@ func (d *Decoder) endStreams(cookie uint64, c *conn, b *event.Batch) {
 	delete(d.waiting, cookie)
 	for _, id := range slices.Sorted(maps.Keys(x.streams)) {
 		d.abandon(cookie, c, x.streams[id], b)
+		d.drop(x, x.streams[id])
 	}
 }
 
@@ -159,5 +161,6 @@ func (d *Decoder) finishStream(cookie uint64, c *conn, s *stream, b *event.Batch
 		return
 	}
 	e.FirstByte, e.BytesOut, e.BytesIn = d.wall(s.firstByte), s.bytes[bpf.Out], s.bytes[bpf.In]
+	d.tell(e, s.answer)
 	d.add(b, event.KindExchange, max(s.last[1-c.outgoing()], s.firstByte), cookie, s.start, uint64(s.id)).Payload = e
 }

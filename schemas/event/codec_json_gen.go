@@ -645,6 +645,16 @@ func (v *Exchange) appendJSON(b []byte) []byte {
 		b = strconv.AppendBool(b, v.Response)
 		b = append(b, ',')
 	}
+	if v.ResponseModel != "" {
+		b = append(b, `"response_model":`...)
+		b = jsontext.String(b, v.ResponseModel)
+		b = append(b, ',')
+	}
+	if v.Finish != "" {
+		b = append(b, `"finish":`...)
+		b = jsontext.String(b, v.Finish)
+		b = append(b, ',')
+	}
 	return jsontext.Close(b, '}')
 }
 

@@ -668,6 +668,12 @@ func (v *Exchange) appendWire(b []byte) []byte {
 	if v.Response {
 		b = append(appendVarint(b, 176), 1)
 	}
+	if v.ResponseModel != "" {
+		b = appendStringWire(b, 186, v.ResponseModel)
+	}
+	if v.Finish != "" {
+		b = appendStringWire(b, 194, v.Finish)
+	}
 	return b
 }
 
@@ -721,6 +727,10 @@ func (r *WireReader) readExchange(v *Exchange, data []byte, _ *Batch) {
 			r.readWorkload(&v.Workload, r.bytes(&f))
 		case 22: // response
 			v.Response = r.uint(&f, 1) == 1
+		case 23: // response_model
+			v.ResponseModel = r.string(&f)
+		case 24: // finish
+			v.Finish = r.string(&f)
 		}
 	}
 }

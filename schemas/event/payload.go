@@ -171,6 +171,10 @@ type Exchange struct {
 	Usage      Usage        `json:"usage,omitzero"`
 	Workload   Workload     `json:"workload,omitzero"`
 	Response   bool         `json:"response,omitzero"` // of a head: it is a response's
+	// ResponseModel is the model that answered, which may be a version of Model,
+	// and Finish the first finish reason, lower case.
+	ResponseModel string `json:"response_model,omitzero"`
+	Finish        string `json:"finish,omitzero"`
 }
 
 // TLSHello is a ClientHello seen on a connection.

@@ -63,7 +63,9 @@ func factsOf(e *event.Event) facts {
 		f.str("observed.start", p.Start.String())
 		f.str("observed.end", e.Time.String())
 		f.str("gen_ai.request.model", p.Model)
+		f.str("gen_ai.response.finish_reasons", p.Finish)
 		f.str("gen_ai.response.id", p.ResponseID)
+		f.str("gen_ai.response.model", p.ResponseModel)
 		f.workload(&p.Workload)
 	case *event.TLSHello:
 		f.cookie = p.Cookie

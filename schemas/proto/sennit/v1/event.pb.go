@@ -1699,6 +1699,8 @@ type Exchange struct {
 	Usage           *Usage                 `protobuf:"bytes,20,opt,name=usage,proto3" json:"usage,omitempty"`
 	Workload        *Workload              `protobuf:"bytes,21,opt,name=workload,proto3" json:"workload,omitempty"`
 	Response        bool                   `protobuf:"varint,22,opt,name=response,proto3" json:"response,omitempty"`
+	ResponseModel   string                 `protobuf:"bytes,23,opt,name=response_model,json=responseModel,proto3" json:"response_model,omitempty"`
+	Finish          string                 `protobuf:"bytes,24,opt,name=finish,proto3" json:"finish,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1885,6 +1887,20 @@ func (x *Exchange) GetResponse() bool {
 		return x.Response
 	}
 	return false
+}
+
+func (x *Exchange) GetResponseModel() string {
+	if x != nil {
+		return x.ResponseModel
+	}
+	return ""
+}
+
+func (x *Exchange) GetFinish() string {
+	if x != nil {
+		return x.Finish
+	}
+	return ""
 }
 
 // A ClientHello seen on a connection.
@@ -3894,7 +3910,7 @@ const file_sennit_v1_event_proto_rawDesc = "" +
 	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x12\x19\n" +
 	"\bbytes_in\x18\x0f \x01(\x04R\abytesIn\x12 \n" +
 	"\vretransmits\x18\x10 \x01(\rR\vretransmits\x12\x17\n" +
-	"\asrtt_us\x18\x11 \x01(\rR\x06srttUs\"\xe7\x05\n" +
+	"\asrtt_us\x18\x11 \x01(\rR\x06srttUs\"\xa6\x06\n" +
 	"\bExchange\x12#\n" +
 	"\rsocket_cookie\x18\x01 \x01(\x04R\fsocketCookie\x12&\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x10.sennit.v1.TupleR\x05tuple\x12#\n" +
@@ -3921,7 +3937,9 @@ const file_sennit_v1_event_proto_rawDesc = "" +
 	"\x05model\x18\x13 \x01(\tR\x05model\x12&\n" +
 	"\x05usage\x18\x14 \x01(\v2\x10.sennit.v1.UsageR\x05usage\x12/\n" +
 	"\bworkload\x18\x15 \x01(\v2\x13.sennit.v1.WorkloadR\bworkload\x12\x1a\n" +
-	"\bresponse\x18\x16 \x01(\bR\bresponse\"}\n" +
+	"\bresponse\x18\x16 \x01(\bR\bresponse\x12%\n" +
+	"\x0eresponse_model\x18\x17 \x01(\tR\rresponseModel\x12\x16\n" +
+	"\x06finish\x18\x18 \x01(\tR\x06finish\"}\n" +
 	"\bTLSHello\x12#\n" +
 	"\rsocket_cookie\x18\x01 \x01(\x04R\fsocketCookie\x12&\n" +
 	"\x05tuple\x18\x02 \x01(\v2\x10.sennit.v1.TupleR\x05tuple\x12\x10\n" +
