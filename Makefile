@@ -15,7 +15,7 @@ test: ## Run the tests, under the race detector where it can be built, and say w
 	@.ci/test
 
 .PHONY: check
-check: format vet lint generated fuzz test-query test ## Everything that CI runs
+check: format vet lint generated fuzz test-query test-agents test ## Everything that CI runs
 
 .PHONY: query
 query: ## Build bin/sennit-query, a module of its own with DuckDB inside (needs g++)
@@ -72,6 +72,14 @@ crash: ## Kill a live service and the sinks KILLS times (100) and see that nothi
 .PHONY: accuracy
 accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (needs the recordings)
 	$(GO) run ./cmd/internal/accuracy
+
+.PHONY: agents
+agents: build ## Run real agents, watch them and write docs/agents.md (root; FOLDER keeps what was recorded)
+	cd testdata/agent && $(GO) run ./watch --sennit ../../bin/sennit --page ../../docs/agents.md --keep '$(FOLDER)'
+
+.PHONY: test-agents
+test-agents: ## A short form of it, as a test (root)
+	cd testdata/agent && $(GO) vet ./... && $(GO) test -p 1 -timeout 15m ./...
 
 .PHONY: demo
 demo: ## Stitch the recorded agents of testdata and draw the most interesting request

@@ -35,17 +35,19 @@ type family struct {
 	// What the times say of each call and each key, and of none at the end; what
 	// the family says.
 	alone, together [][]float64
+	open            []float64 // keys in question for each call, and none
 }
 
-// A goroutine works on one request, and perhaps later on another. Calls that come
-// one after the other are taken to be of one request in 49 of 50 cases, until what
-// the families of the same minute show outweighs that.
+// A goroutine works on one request, and perhaps later on another. How often calls
+// that come one after the other are of one request is what the families of the
+// same minute show, beginning with even odds, so that what fits by chance does not
+// decide it; 49 of 50 must be outweighed.
 func (p *pairing) families(guesses []guess) {
 	list := p.kinship(guesses)
 	if len(list) == 0 {
 		return
 	}
-	stay := float64(priorRight) / priorAll
+	stay := 0.5
 	for range 4 {
 		stays, all := float64(priorRight), float64(priorAll)
 		for _, f := range list {
@@ -138,10 +140,12 @@ func (f *family) compare() {
 		}
 	}
 	n := len(f.keys)
-	f.alone, f.together = make([][]float64, len(f.calls)), make([][]float64, len(f.calls))
+	f.alone, f.together, f.open = make([][]float64, len(f.calls)), make([][]float64, len(f.calls)), make([]float64, len(f.calls))
 	for i, g := range f.guesses {
 		row := make([]float64, n+1)
+		f.open[i] = 2
 		if g != nil {
+			f.open[i] = float64(len(g.list) + 1)
 			row[n] = 1
 			for _, r := range g.list {
 				row[at(r.key)] = r.confidence
@@ -169,14 +173,13 @@ const leastLikely = 1e-4
 // returns how many calls are expected to be of the request of the one before.
 func (f *family) weigh(stay float64) (stays float64) {
 	n := len(f.keys) + 1
-	jump := (1 - stay) / float64(n)
 	ahead := f.together
 	for i, row := range f.alone {
 		sum := 0.0
 		for k := range row {
 			before := 1.0
 			if i > 0 {
-				before = stay*ahead[i-1][k] + jump
+				before = stay*ahead[i-1][k] + (1-stay)/f.open[i]
 			}
 			ahead[i][k] = before * row[k]
 			sum += ahead[i][k]
@@ -189,6 +192,7 @@ func (f *family) weigh(stay float64) (stays float64) {
 		after[k] = 1
 	}
 	for i := len(f.alone) - 2; i >= 0; i-- {
+		jump := (1 - stay) / f.open[i+1]
 		any, all, same := 0.0, 0.0, 0.0
 		for k := range after {
 			next[k] = f.alone[i+1][k] * after[k]

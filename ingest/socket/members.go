@@ -15,7 +15,8 @@ import (
 type members struct {
 	id, name, finish short
 	usage            event.Usage
-	model            bool // it is a model's answer
+	thoughts         uint64 // Gemini counts them apart
+	model            bool   // it is a model's answer
 
 	state  uint8
 	where  [maxNesting]place // of the values that are open
@@ -53,6 +54,7 @@ const (
 	memberFinish
 	memberInput
 	memberOutput
+	memberThoughts
 	memberKind
 	memberAnswer
 	memberUsage
@@ -89,6 +91,7 @@ var names = [...]struct {
 	{placeUsage, "completion_tokens", memberOutput},
 	{placeUsage, "output_tokens", memberOutput},
 	{placeUsage, "candidatesTokenCount", memberOutput},
+	{placeUsage, "thoughtsTokenCount", memberThoughts},
 }
 
 // kinds are what models say that their answers are, or how that begins.
@@ -266,6 +269,8 @@ func (m *members) endScalar() {
 		m.usage.Input, m.model = n, true
 	case m.member == memberOutput:
 		m.usage.Output, m.model = n, true
+	case m.member == memberThoughts:
+		m.thoughts = n
 	}
 	m.after()
 }

@@ -4,7 +4,8 @@
 //
 //	go run ./watch --sennit ../../bin/sennit --agent adk --requests 300 --in-flight 16
 //
-// It must be root. What is printed is the output of sennit score -o json.
+// It must be root, and run in the folder of this module. What is printed is the
+// output of sennit score -o json.
 package main
 
 import (
@@ -27,10 +28,17 @@ func main() {
 	flag.BoolVar(&o.stream, "stream", false, "the model streams its answers")
 	flag.BoolVar(&o.gzip, "gzip", false, "the model compresses its answers")
 	flag.BoolVar(&o.tls, "tls", true, "look into TLS")
-	flag.StringVar(&o.dir, "keep", "", "leave everything in this `FOLDER`, which must not exist")
+	flag.StringVar(&o.dir, "keep", "", "leave everything in this `FOLDER`, which must not exist; with --page a folder for each agent, and those that are there are only scored again")
+	page := flag.String("page", "", "run all agents and write their figures to this `FILE`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *page != "" {
+		if err := table(ctx, o.sennit, *page, o.dir, o.requests); err != nil {
+			log.Fatal("watch: ", err)
+		}
+		return
+	}
 	report, err := run(ctx, o)
 	if err != nil {
 		log.Fatal("watch: ", err)
