@@ -200,7 +200,6 @@ func (d *Decoder) tell(e *event.Exchange, a *answer) {
 		return
 	}
 	e.ResponseID, e.ResponseModel, e.Usage = d.word(&m.id), d.word(&m.name), m.usage
-	e.Usage.Output += m.thoughts // as spans have it: what was generated
 	for i, c := range m.finish.bytes() {
 		if 'A' <= c && c <= 'Z' {
 			m.finish.text[i] = c + 'a' - 'A'

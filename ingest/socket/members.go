@@ -15,16 +15,17 @@ import (
 type members struct {
 	id, name, finish short
 	usage            event.Usage
-	thoughts         uint64 // Gemini counts them apart
-	model            bool   // it is a model's answer
+	model            bool // it is a model's answer
 
 	state  uint8
 	where  [maxNesting]place // of the values that are open
 	arrays uint64            // a bit for each of them
 	depth  int
 	member member // whose value is next
-	text   short  // the string or number that is being read
-	isKey  bool
+	// Of a count that is not whole yet: Gemini counts thoughts apart, spans do not.
+	output, thoughts uint64
+	text             short // the string or number that is being read
+	isKey            bool
 }
 
 // maxNesting bounds how deep JSON may be nested. What is wanted is in the upper
@@ -112,6 +113,7 @@ const (
 // begin is ready for another value at the top, and keeps what was found.
 func (m *members) begin() {
 	m.state, m.depth, m.member, m.text, m.isKey = inValue, 0, memberOther, short{}, false
+	m.output, m.thoughts = 0, 0
 }
 
 // read takes in the next bytes. It reports whether they can be JSON.
@@ -171,6 +173,10 @@ func (m *members) structure(c byte) bool {
 			return false
 		}
 		m.depth--
+		if m.where[m.depth] == placeUsage && m.output+m.thoughts != 0 {
+			m.usage.Output = m.output + m.thoughts
+			m.output, m.thoughts = 0, 0
+		}
 		m.after()
 	case (c == '{' || c == '[') && m.state == inValue:
 		if m.depth == maxNesting {
@@ -268,7 +274,7 @@ func (m *members) endScalar() {
 	case m.member == memberInput:
 		m.usage.Input, m.model = n, true
 	case m.member == memberOutput:
-		m.usage.Output, m.model = n, true
+		m.output, m.model = n, true
 	case m.member == memberThoughts:
 		m.thoughts = n
 	}
