@@ -15,7 +15,7 @@ test: ## Run the tests, under the race detector where it can be built, and say w
 	@.ci/test
 
 .PHONY: check
-check: format vet lint generated fuzz test-query test-agents test ## Everything that CI runs
+check: format vet lint generated fuzz test-query test ## Everything that CI runs
 
 .PHONY: query
 query: ## Build bin/sennit-query, a module of its own with DuckDB inside (needs g++)
