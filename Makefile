@@ -90,6 +90,14 @@ sqlcheck: ## Read the views for BigQuery with a parser of its dialect (Debian's 
 accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (needs the recordings)
 	$(GO) run ./cmd/internal/accuracy
 
+.PHONY: agents
+agents: build ## Run real agents, watch them and write docs/agents.md (root; FOLDER keeps what was recorded)
+	cd testdata/agent && $(GO) run ./watch --sennit ../../bin/sennit --page ../../docs/agents.md --keep '$(FOLDER)'
+
+.PHONY: test-agents
+test-agents: ## A short form of it, as a test (root)
+	cd testdata/agent && $(GO) vet ./... && $(GO) test -p 1 -timeout 15m ./...
+
 .PHONY: demo
 demo: ## Stitch the recorded agents of testdata and draw the most interesting request
 	$(GO) run ./cmd/sennit replay testdata/agents

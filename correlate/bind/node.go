@@ -24,6 +24,7 @@ type Node struct {
 	responses map[string]*response
 	workloads map[podName]*workload
 	inOrder   []*workload // in order of appearance
+	serves    bool        // what is in no pod has accepted connections
 	pairDue   event.Time  // when some workload has calls to decide
 	space     *link.Workspace
 	messages  map[message]*asked

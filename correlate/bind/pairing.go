@@ -183,16 +183,18 @@ func (n *Node) decidePairing(p *pairing) {
 	until := p.wide.Decided(mark)
 	byKey := p.byKey()
 	n.fix(p, byKey, until)
-	for _, m := range p.near.Advance(mark) {
-		switch c, o := n.matched(p, &m); {
+	near := p.guesses(p.near.Advance(mark))
+	p.families(near)
+	for _, g := range near {
+		switch o := n.matched(p, g); {
 		case o != nil:
-			p.wide.Known(m.Call, idOf(requestOf(byKey[o.key()], c)))
-		case c != nil && c.doubted():
-			p.wide.Known(m.Call, nobody)
+			p.wide.Known(g.call.id, idOf(requestOf(byKey[o.key()], g.call)))
+		case g.call != nil && g.call.doubted():
+			p.wide.Known(g.call.id, nobody)
 		}
 	}
-	for _, m := range p.wide.Advance(mark) {
-		n.matched(p, &m)
+	for _, g := range p.guesses(p.wide.Advance(mark)) {
+		n.matched(p, g)
 	}
 	for _, c := range p.calls {
 		if c.start < until && !c.decided {
@@ -281,30 +283,35 @@ func (p *pairing) requests(m *link.Match) []request {
 	for i := range list {
 		list[i].confidence = math.Round(min(list[i].confidence, 1)*1000) / 1000
 	}
-	slices.SortStableFunc(list, func(a, b request) int {
-		return cmp.Or(cmp.Compare(b.confidence, a.confidence), a.key.Compare(b.key))
-	})
+	slices.SortStableFunc(list, likeliest)
 	return list
+}
+
+func likeliest(a, b request) int {
+	return cmp.Or(cmp.Compare(b.confidence, a.confidence), a.key.Compare(b.key))
 }
 
 // matched takes in what a linker decided about a call: it returns the owner if
 // it is sure enough.
-func (n *Node) matched(p *pairing, m *link.Match) (*call, *owner) {
-	c := p.callBy(m.Call)
-	list := p.requests(m)
+func (n *Node) matched(p *pairing, g guess) *owner {
+	c, list := g.call, g.list
 	if c == nil || len(list) == 0 {
-		return c, nil
+		return nil
 	}
 	if list[0].confidence < n.cfg.Confidence {
 		n.doubt(c, list)
-		return c, nil
+		return nil
 	}
 	method := p.method
 	if c.p != nil && list[0].owner.kind == ownerTool && len(list) == 1 {
 		method = correlate.ToolWindow
 	}
-	n.infer(c, list[0].owner, inference(method, list, reason(c, list)))
-	return c, list[0].owner
+	why := reason(c, list)
+	if g.kin > 0 {
+		method, why = correlate.GoroutineParent, byKin(g.kin)
+	}
+	n.infer(c, list[0].owner, inference(method, list, why))
+	return list[0].owner
 }
 
 func idOf(o *owner) uint64 {

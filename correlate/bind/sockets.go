@@ -166,6 +166,7 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		s.conn.Verdict = p.Verdict
 	}
 	n.findWorkload(s, e.Time)
+	n.serves = n.serves || s.role == event.RoleServer && s.workload == nil
 	if e.Kind == event.KindSocketClose && s.closed == event.Never {
 		s.closed = e.Time
 		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s)

@@ -74,13 +74,14 @@ func (n *Node) agentic(w *event.Workload) bool {
 }
 
 // mayUse returns the workload if its requests may have caused something that no
-// identifier joins: it is a pod, or requests were seen there. nil if not.
+// identifier joins: it is a pod, or requests were seen there, or somebody there
+// waits for them. nil if not.
 func (n *Node) mayUse(w *event.Workload) *workload {
 	name := n.nameOf(w)
 	if l := n.workloads[name]; l != nil && l.calls.wide != nil {
 		return l
 	}
-	if name == (podName{}) {
+	if name == (podName{}) && !n.serves {
 		return nil
 	}
 	return n.workloadOf(w)

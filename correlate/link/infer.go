@@ -57,7 +57,11 @@ const (
 func (s *solver) steps(members []int32) (n int) {
 	for _, at := range members {
 		k := len(s.owners[at].pairs)
-		n += min(k*(k+1)/2, stepsAltogether+predecessors)
+		if s.owners[at].Single {
+			n += k
+		} else {
+			n += min(k*(k+1)/2, stepsAltogether+predecessors)
+		}
 	}
 	return n
 }

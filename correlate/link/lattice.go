@@ -71,13 +71,14 @@ func (s *solver) build(l *lattice, o *owner) {
 		p := &o.pairs[i]
 		c := &s.calls[p.call]
 		first := len(l.nodes)
-		for from := max(0, first-reach); from < first; from++ {
+		from, until := max(0, first-reach), first
+		if o.Single { // nothing goes on from a call
+			from, until = 0, 1
+		}
+		for ; from < until; from++ {
 			n := &l.nodes[from]
 			slot := 4 * uint(c.peer&15)
 			had := uint8(n.counts >> slot & 15)
-			if n.last >= 0 && o.Single {
-				continue
-			}
 			st := step{from: int32(from), pair: o.first + int32(i)}
 			st.weight = s.weigh(&st, o, n, p, c, had)
 			st.alone = st.weight

@@ -36,7 +36,7 @@ const (
   "modelVersion": "gemini-2.5-flash", "responseId": "abc-_123"
 }`
 	geminiStream = `data: {"candidates":[{"content":{"parts":[{"text":"a secret"}]}}],"usageMetadata":{"promptTokenCount":4,"totalTokenCount":4},"modelVersion":"gemini-2.5-flash","responseId":"r-1"}` + "\r\n\r\n" +
-		`data: {"candidates":[{"content":{"parts":[{"text":"."}]},"finishReason":"MAX_TOKENS"}],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":21},"modelVersion":"gemini-2.5-flash","responseId":"r-1"}` + "\r\n\r\n"
+		`data: {"candidates":[{"content":{"parts":[{"text":"."}]},"finishReason":"MAX_TOKENS"}],"usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":21,"thoughtsTokenCount":7},"modelVersion":"gemini-2.5-flash","responseId":"r-1"}` + "\r\n\r\n"
 )
 
 var geminiArray = "[" + gemini + "\n,\r\n" + gemini + "]"
@@ -76,7 +76,7 @@ func TestAnswers(t *testing.T) {
 	f(anthropicStream, "msg_02 claude-sonnet-4 end_turn 25/15")
 	f(gemini, "abc-_123 gemini-2.5-flash stop 11/73")
 	f(geminiArray, "abc-_123 gemini-2.5-flash stop 11/73")
-	f(geminiStream, "r-1 gemini-2.5-flash max_tokens 4/21")
+	f(geminiStream, "r-1 gemini-2.5-flash max_tokens 4/28") // what it thought is generated too
 	// Other answers, whatever they hold.
 	f(`{"jsonrpc":"2.0","id":"secret","result":{"model":"m","usage":{"input_tokens":1}}}`, nothing)
 	f(`{"id":"secret","model":"car"}`, nothing)

@@ -22,8 +22,10 @@ type members struct {
 	arrays uint64            // a bit for each of them
 	depth  int
 	member member // whose value is next
-	text   short  // the string or number that is being read
-	isKey  bool
+	// Of a count that is not whole yet: Gemini counts thoughts apart, spans do not.
+	output, thoughts uint64
+	text             short // the string or number that is being read
+	isKey            bool
 }
 
 // maxNesting bounds how deep JSON may be nested. What is wanted is in the upper
@@ -53,6 +55,7 @@ const (
 	memberFinish
 	memberInput
 	memberOutput
+	memberThoughts
 	memberKind
 	memberAnswer
 	memberUsage
@@ -89,6 +92,7 @@ var names = [...]struct {
 	{placeUsage, "completion_tokens", memberOutput},
 	{placeUsage, "output_tokens", memberOutput},
 	{placeUsage, "candidatesTokenCount", memberOutput},
+	{placeUsage, "thoughtsTokenCount", memberThoughts},
 }
 
 // kinds are what models say that their answers are, or how that begins.
@@ -109,6 +113,7 @@ const (
 // begin is ready for another value at the top, and keeps what was found.
 func (m *members) begin() {
 	m.state, m.depth, m.member, m.text, m.isKey = inValue, 0, memberOther, short{}, false
+	m.output, m.thoughts = 0, 0
 }
 
 // read takes in the next bytes. It reports whether they can be JSON.
@@ -168,6 +173,10 @@ func (m *members) structure(c byte) bool {
 			return false
 		}
 		m.depth--
+		if m.where[m.depth] == placeUsage && m.output+m.thoughts != 0 {
+			m.usage.Output = m.output + m.thoughts
+			m.output, m.thoughts = 0, 0
+		}
 		m.after()
 	case (c == '{' || c == '[') && m.state == inValue:
 		if m.depth == maxNesting {
@@ -265,7 +274,9 @@ func (m *members) endScalar() {
 	case m.member == memberInput:
 		m.usage.Input, m.model = n, true
 	case m.member == memberOutput:
-		m.usage.Output, m.model = n, true
+		m.output, m.model = n, true
+	case m.member == memberThoughts:
+		m.thoughts = n
 	}
 	m.after()
 }

@@ -20,9 +20,9 @@ func (s *scorer) count() {
 		}
 	}
 	r.Requests = len(s.requests.names)
-	perMethod := make([]Class, len(methodNames))
-	s.countFacts(perMethod)
-	judged := s.countSteps(perMethod)
+	perMethod, perKind := make([]Class, len(methodNames)), make([]Class, len(kinds))
+	s.countFacts(perMethod, perKind)
+	judged := s.countSteps(perMethod, perKind)
 	s.countFragments()
 	r.Exact.finish()
 	r.Inferred.finish()
@@ -33,13 +33,20 @@ func (s *scorer) count() {
 			r.ByMethod[methodNames[i]] = *c
 		}
 	}
+	r.ByKind = map[string]Class{}
+	for i := range perKind {
+		c := &perKind[i]
+		if c.finish(); c.N > 0 || c.Possible > 0 {
+			r.ByKind[kinds[i]] = *c
+		}
+	}
 	r.MisStitch = rate(r.MisStitched, r.Facts)
 	r.Orphan = rate(r.Orphans, r.Joinable)
 	r.Ambiguous = rate(r.Ambiguities, r.Joinable)
 	r.calibrate(judged)
 }
 
-func (s *scorer) countFacts(perMethod []Class) {
+func (s *scorer) countFacts(perMethod, perKind []Class) {
 	r := &s.report
 	for i := range s.facts {
 		f := &s.facts[i]
@@ -71,9 +78,11 @@ func (s *scorer) countFacts(perMethod []Class) {
 		if f.possible&exactBits != 0 {
 			class = &r.Exact
 		}
-		class.Possible++
-		if f.verdict == right {
-			class.Found++
+		for _, c := range []*Class{class, &perKind[f.kind]} {
+			c.Possible++
+			if f.verdict == right {
+				c.Found++
+			}
 		}
 		for m := range perMethod {
 			if f.possible&(1<<m) != 0 {
@@ -95,8 +104,11 @@ type judgement struct {
 // countSteps judges each step that meets a fact: right if all the facts it
 // meets belong to the owner of its timeline and no step before it met one of
 // them there.
-func (s *scorer) countSteps(perMethod []Class) []judgement {
-	type seen struct{ met, wrong, repeated bool }
+func (s *scorer) countSteps(perMethod, perKind []Class) []judgement {
+	type seen struct {
+		met, wrong, repeated bool
+		kinds                uint16 // bit set
+	}
 	state := make([]seen, len(s.steps))
 	for i := range s.facts {
 		f := &s.facts[i]
@@ -105,6 +117,7 @@ func (s *scorer) countSteps(perMethod []Class) []judgement {
 			t := s.steps[m].timeline
 			st := &state[m]
 			st.met = true
+			st.kinds |= 1 << f.kind
 			if s.timelines[t].owner != f.request {
 				st.wrong = true
 			}
@@ -135,6 +148,11 @@ func (s *scorer) countSteps(perMethod []Class) []judgement {
 		}
 		if step.method >= 0 {
 			classes = append(classes, &perMethod[step.method])
+		}
+		for k := range perKind {
+			if st.kinds&(1<<k) != 0 {
+				classes = append(classes, &perKind[k])
+			}
 		}
 		for _, c := range classes {
 			c.N++

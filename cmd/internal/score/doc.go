@@ -32,6 +32,8 @@
 //     the same event again is a duplicate, and wrong). exact.n counts those
 //     steps. inferred.precision is the same over the other methods, by_method
 //     over each.
+//   - by_kind[k]: the same over the steps that meet facts of a kind (ingress,
+//     egress, process, …), by whatever method, and of these facts the recall.
 //   - exact.recall: of the facts for which the written evidence makes an exact
 //     rung possible, the share that is right. inferred.recall: of the facts for
 //     which only inferred rungs are possible. by_method[m].recall: of the facts

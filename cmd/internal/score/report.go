@@ -16,6 +16,7 @@ type Report struct {
 	Exact       Class            `json:"exact"`
 	Inferred    Class            `json:"inferred"`
 	ByMethod    map[string]Class `json:"by_method"`
+	ByKind      map[string]Class `json:"by_kind"` // of fact
 	MisStitch   float64          `json:"mis_stitch"`
 	Orphan      float64          `json:"orphan"`
 	Ambiguous   float64          `json:"ambiguous"`

@@ -131,7 +131,7 @@ func (s *scorer) meetExchange(f *fact, live func(int32) bool) {
 			}
 		case st.observed == f.start || st.observed == 0 && st.start == f.start:
 			f.met = append(f.met, i)
-		case st.observed == 0 && st.start >= f.start && st.start <= f.end && contained < 0:
+		case contained < 0 && f.contains(st.seen()):
 			contained = i
 		}
 	}
@@ -139,6 +139,8 @@ func (s *scorer) meetExchange(f *fact, live func(int32) bool) {
 		f.met = append(f.met, contained)
 	}
 }
+
+func (f *fact) contains(t int64) bool { return f.start <= t && t <= f.end }
 
 func abs(v int64) int64 { return max(v, -v) }
 

@@ -25,6 +25,14 @@ type step struct {
 	observed   int64 // observed.start, 0 for none
 }
 
+// seen is when the step began by those who observed it.
+func (s *step) seen() int64 {
+	if s.observed != 0 {
+		return s.observed
+	}
+	return s.start
+}
+
 // tl is one timeline.
 type tl struct {
 	id       string

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestAgents watches the agents in Go and Node for a few dozen requests. What an identifier joins
+// is right, and next to nothing is joined wrongly; make agents measures the rest.
+func TestAgents(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: nobody watches agents: it takes root")
+	}
+	t.Chdir("..") // the module's folder
+	sennit := filepath.Join(t.TempDir(), "sennit")
+	build := exec.Command("go", "build", "-o", sennit, "./cmd/sennit")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build sennit: %v: %s", err, out)
+	}
+	f := func(name string, o options, least float64) {
+		t.Run(name, func(t *testing.T) {
+			if o.agent == "node" {
+				if _, err := exec.LookPath("node"); err != nil {
+					t.Skip("SKIPPED: nobody watches an agent in Node: there is no node")
+				}
+			}
+			o.sennit, o.requests, o.inFlight = sennit, 40, 8
+			report, err := run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := figuresOf(report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Exact.Right != got.Exact.N || got.Exact.N == 0 || got.Exact.Recall < 0.999 {
+				t.Errorf("exact joins: %+v", got.Exact)
+			}
+			for _, kind := range []string{"egress", "process"} {
+				if c := got.Kinds[kind]; c.Precision < 0.99 || c.Recall < least || c.Possible == 0 {
+					t.Errorf("%s: %+v, want recall %v", kind, c, least)
+				}
+			}
+		})
+	}
+	f("traceparent", options{agent: "adk", vertex: true, tls: true}, 0.97) // two commands may be the same
+	f("API key", options{agent: "adk", tls: true}, 0.97)
+	f("node", options{agent: "node", tls: true}, 0.9)
+}
