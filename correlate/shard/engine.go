@@ -9,6 +9,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/stitch"
@@ -26,6 +27,11 @@ type Config struct {
 	Live bool
 	// Ablate breaks the engine on purpose; for tests of the scorer.
 	Ablate bind.Ablation
+	// Memory is how many bytes of packed events are kept in memory before what
+	// waits longest goes to Spill; 0 is no limit. It changes no result.
+	Memory int64
+	// Spill takes what the memory does not hold; nil leaves all in memory.
+	Spill hold.Spill
 	// Store keeps what was decided; nil keeps nothing.
 	Store state.Store
 }
@@ -65,6 +71,7 @@ type Engine struct {
 	filling  int64
 	order    []int64 // the quanta of buckets, sorted
 	late     []*event.Event
+	budget   *hold.Budget
 	done     event.Time // every quantum before has been worked
 	live     *live
 	stats    Stats
@@ -101,12 +108,13 @@ type stitchShard struct {
 func New(cfg Config, out Output) *Engine {
 	cfg.Shards = max(1, cfg.Shards)
 	e := &Engine{
-		cfg: cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
+		budget: hold.NewBudget(cfg.Memory, cfg.Spill),
+		cfg:    cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
 		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), graves: stitch.NewGraves(), buckets: make(map[int64]*bucket), nodes: make(map[string]*nodeWork),
 	}
 	for range cfg.Shards {
 		e.binds = append(e.binds, &bindShard{})
-		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, cfg.Ablate)})
+		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, e.budget, cfg.Ablate)})
 	}
 	if cfg.Live {
 		e.live = newLive(cfg, e.dir)
