@@ -61,9 +61,9 @@ func (a *Arena) Put(e *event.Event) Ref {
 		a.begin()
 	}
 	c := &a.chunks[a.last]
-	room := cap(c.data)
+	room, first := cap(c.data), len(a.packer.Bytes()) == 0
 	at := a.packer.Append(e)
-	if len(a.packer.Bytes()) > room && at > 0 && c.events > 0 { // it moved: the event begins the next one
+	if len(a.packer.Bytes()) > room && !first { // it moved: the event begins the next one
 		a.packer.Undo(at)
 		a.seal()
 		a.begin()

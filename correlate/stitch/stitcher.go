@@ -259,6 +259,9 @@ func (s *Stitcher) Next() event.Time {
 	return s.wakes[0].wake
 }
 
+// Err returns why an event could not be read back, nil if none was lost.
+func (s *Stitcher) Err() error { return s.arena.Err() }
+
 // Open counts the groups that have no closed request yet.
 func (s *Stitcher) Open() uint64 {
 	n := uint64(0)

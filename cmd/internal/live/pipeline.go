@@ -17,6 +17,7 @@ import (
 type PipelineOptions struct {
 	Shards int // 0 for one a core
 	Window window.Config
+	Memory int64  // of waiting events, 0 for no limit
 	Out    string // file of the timelines
 	Rules  *detect.Set
 	Sinks  []fanout.Config
@@ -31,7 +32,7 @@ type pipeline struct {
 }
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
-	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Leads: leading.now, Log: s.Log})
+	p, err := NewProcessor(js, o.metrics, Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Memory: out.Memory, Rules: out.Rules, Leads: leading.now, Log: s.Log})
 	if err != nil {
 		return nil, err
 	}

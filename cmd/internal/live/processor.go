@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/sennit-io/sennit/cmd/internal/spill"
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/state"
@@ -43,6 +44,9 @@ type Options struct {
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
+	// Memory is how many bytes of waiting events stay in memory; the rest goes to a
+	// file in Dir. 0 is no limit.
+	Memory int64
 	// Committed is told of a turn's events as soon as they are in the state, and how
 	// long that took; nil for nobody. They must not be changed.
 	Committed func(events []event.Event, took time.Duration)
@@ -70,6 +74,7 @@ type Processor struct {
 	opts    Options
 	js      jetstream.JetStream
 	store   *disk.Store
+	waiting *spill.File
 	engine  *shard.Engine
 	unpack  unpacker
 	metrics *Metrics
@@ -112,13 +117,18 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
+	waiting, err := spill.Open(o.Dir)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	cfg.Memory, cfg.Spill = o.Memory, waiting
+	p := &Processor{opts: o, js: js, store: store, waiting: waiting, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()
 	}
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, store.Close(), waiting.Close())
 	}
 	return p, nil
 }
@@ -219,7 +229,7 @@ func (p *Processor) Timelines(prefix string, f func(text []byte) error) error {
 }
 
 // Close gives the state back without Run.
-func (p *Processor) Close() error { return p.store.Close() }
+func (p *Processor) Close() error { return errors.Join(p.store.Close(), p.waiting.Close()) }
 
 // Run works until ctx ends; then it finishes its turn, sends what it can, and
 // returns nil. When the bus is away it waits. An error is one that waiting does
@@ -228,7 +238,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
 		p.metrics.ready(false)
-		err = errors.Join(err, p.store.Sync(), p.store.Close())
+		err = errors.Join(err, p.store.Sync(), p.Close())
 	}()
 	for ctx.Err() == nil {
 		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})
