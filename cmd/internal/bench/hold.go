@@ -143,7 +143,7 @@ func Hold(what string, items int, memory int64) (Held, error) {
 	const turn = 4096
 	at := event.Time(1_767_225_600e9)
 	events := items * h.each
-	step := event.Time(10*time.Second) / event.Time(max(1, events)) // all within ten seconds
+	step := event.Time(max(10*time.Second/time.Duration(max(1, events)), 10*time.Microsecond)) // within ten seconds, but at most 100,000 a second
 	var wire []byte
 	var made event.Batch
 	for n := 0; n < events; {
@@ -158,9 +158,10 @@ func Hold(what string, items int, memory int64) (Held, error) {
 		}
 		e.Push(b, at+event.Time(n)*step)
 	}
-	for range 10 { // seconds, so that all is bound that can be
+	at += event.Time(events) * step
+	for range 10 { // so that all is bound that can be
 		at = at.Add(2 * time.Second)
-		e.Push(&event.Batch{}, at.Add(10*time.Second))
+		e.Push(&event.Batch{}, at)
 	}
 	if err := e.Err(); err != nil {
 		return Held{}, err
