@@ -44,7 +44,8 @@ func emitPack(w *bytes.Buffer, m *model) error {
 }
 
 func emitPackObject(w *bytes.Buffer, o *object) error {
-	fields := slices.DeleteFunc(slices.Clone(o.fields), func(f field) bool { return f.typ.form == formPayload || o.name == "Event" && f.goName == "Time" // written first
+	fields := slices.DeleteFunc(slices.Clone(o.fields), func(f field) bool {
+		return f.typ.form == formPayload || o.name == "Event" && f.goName == "Time" // written first
 	})
 	if len(fields) > 64 {
 		return fmt.Errorf("%s has more fields than the codec has bits", o.name)
