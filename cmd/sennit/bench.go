@@ -27,17 +27,20 @@ func newBench() *cobra.Command {
 func newBenchMemory() *cobra.Command {
 	items := map[string]*int{}
 	output := newChoice("text", "json")
+	memory := newByteSize(0)
 	cmd := &cobra.Command{
 		Use:   "memory",
 		Short: "Measure what the engine holds: open traces, open sockets, events nobody claims",
 		Long: `Fill an engine with what stays open, as a processor does (turns of 4,096 events read
 from their wire form), let time pass until all is bound that can be, and say how much
-more of the heap is in use after a collection than before. It is the engine alone:
-neither the state on the disk nor the bus. A trace is ten spans whose root does not
+more of the heap is in use after a collection than before. Events come within ten
+seconds, but at most 100,000 a second of their own time. It is the engine alone:
+neither the state on the disk nor the bus. The peak is that of the whole process, with
+garbage and what it takes to make the events. A trace is ten spans whose root does not
 end; a socket is one that is open; of the unclaimed events every tenth opens a socket
 and nine are flows on it, without any request.`,
 		Example: `  # The targets of the design
-  sennit bench memory --traces 100000 --sockets 1000000 --unbound 2000000`,
+  sennit bench memory --traces 100000 --sockets 1000000 --unbound 10000000 --memory 64MiB`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, what := range bench.Holds() {
@@ -47,7 +50,7 @@ and nine are flows on it, without any request.`,
 				if *items[what] == 0 {
 					continue
 				}
-				h, err := bench.Hold(what, *items[what])
+				h, err := bench.Hold(what, *items[what], memory.bytes)
 				if err != nil {
 					return err
 				}
@@ -71,6 +74,7 @@ and nine are flows on it, without any request.`,
 	} {
 		items[what] = holding.set.Int(what, n.n, n.what+", 0 for none")
 	}
+	holding.set.Var(memory, "memory", "keep up to `SIZE` of packed events in memory, the rest in a file in the temporary folder; 0 to keep all in memory")
 	holding.set.SortFlags = true
 	writing := newFlagGroup("Writing")
 	writing.set.VarP(output, "output", "o", "text, or json, one object a line")

@@ -34,6 +34,7 @@ type serviceFlags struct {
 	rulesDir  string
 	spool     *byteSize
 	outSize   *byteSize // nil where no timelines are written
+	memory    *byteSize
 	logs      *choice
 }
 
@@ -155,6 +156,8 @@ func (f *serviceFlags) working(engine bool) flagGroup {
 		w := &f.pipeline.Window
 		g.set.DurationVar(&w.Lateness, "lateness", w.Lateness, "how late events may come in and still be in the first revision; Tetragon may hold events for 30s")
 		g.set.StringVar(&f.rulesDir, "rules", "", "judge by the rules in the folder `DIR`; alerts are logged, and listed in their timelines. Changed rules are taken up as they are written, and at SIGHUP; wrong ones change nothing")
+		f.memory = newByteSize(512 << 20)
+		g.set.Var(f.memory, "memory", "keep up to `SIZE` of waiting events in memory, the rest in a file under --data; 0 to keep all in memory")
 		g.set.IntVar(&f.pipeline.Shards, "shards", 0, "work on `N` shards, 0 for one a core")
 	}
 	g.set.Var(f.logs, "log", "write logs as text or json")
@@ -184,6 +187,9 @@ func (f *serviceFlags) check(cmd *cobra.Command, otlp bool) error {
 		return usagef("--nats-creds and --nats-nkey exclude each other")
 	case (f.bus.Cert == "") != (f.bus.Key == ""):
 		return usagef("--nats-cert and --nats-key need each other")
+	}
+	if f.memory != nil {
+		f.pipeline.Memory = f.memory.bytes
 	}
 	if f.spool != nil {
 		if f.intake.Spool = f.spool.bytes; f.intake.Spool != 0 && f.intake.Spool < bus.MinSpool {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -70,6 +69,7 @@ type steady struct {
 
 func (s *steady) step(events []*event.Event) {
 	end := s.now.Add(time.Second)
+	s.node.space.Begin()
 	s.node.Advance(events, s.now, end, &s.out)
 	s.out.Reset()
 	s.now = end
@@ -77,7 +77,7 @@ func (s *steady) step(events []*event.Event) {
 
 func newSteady() *steady {
 	cfg := steadyConfig()
-	return &steady{node: NewNode("n1", cfg, NewDirectory(cfg), Ablation{}, &link.Workspace{}), now: base}
+	return &steady{node: NewNode("n1", cfg, NewDirectory(cfg), Ablation{}, NewSpace(nil)), now: base}
 }
 
 // TestSteadyAllocations holds what binding costs once everything has its size:

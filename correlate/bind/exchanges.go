@@ -10,8 +10,9 @@ import (
 
 // exchange is one request and its response on a socket of the node.
 type exchange struct {
-	e       *event.Event
+	e       *event.Event // its own copy of the head: the rest of the turn can go
 	p       *event.Exchange
+	head    event.Event
 	s       *socket
 	key     correlate.Key
 	also    correlate.Key // another key of the same request
@@ -43,27 +44,29 @@ type routine struct {
 // response is what is known of a model's response id.
 type response struct {
 	exchange *exchange
-	span     *event.Event
+	span     *answer
 }
 
 func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
 	n.booted(e)
 	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
 	if s.workload == nil && (p.Workload.Pod != "" || p.Workload.PodUID != "") {
-		s.workload = n.named(&p.Workload)
-		s.conn.Workload = s.workload
+		s.workload = n.named(&p.Workload, nil)
 	}
 	if s.owner == nil && !p.Process.IsZero() {
 		s.owner = n.processes.at(p.Process, e.Time)
-		s.conn.PID = p.Process.PID
+		s.pid = p.Process.PID
 	}
-	x := &exchange{e: e, p: p, s: s}
+	x := &exchange{head: *e, p: p, s: s}
+	x.e = &x.head
 	n.exchanges[e.ID] = x
-	at := len(s.recent)
-	for at > 0 && s.recent[at-1].e.Time > e.Time { // late
+	s.sum()
+	u := s.used()
+	at := len(u.recent)
+	for at > 0 && u.recent[at-1].e.Time > e.Time { // late
 		at--
 	}
-	s.recent = slices.Insert(s.recent, at, x)
+	u.recent = slices.Insert(u.recent, at, x)
 	if p.Goroutine != 0 && !p.Process.IsZero() && !x.server() {
 		key := routine{p.Process, p.Goroutine}
 		n.routines[key] = append(n.routines[key], x)
@@ -157,8 +160,9 @@ func (n *Node) emit(x *exchange) {
 	}
 	x.emitted = true
 	x.s.joined = true
-	x.s.conn.Steps++
-	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: x.s.conn, Span: x.span, Late: x.late, Inferred: x.byInference})
+	conn := x.s.conn()
+	conn.Steps++
+	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: conn, Span: x.span, Late: x.late, Inferred: x.byInference})
 	if x.server() && x.p.Goroutine != 0 && !x.p.Process.IsZero() {
 		n.causes(x)
 	}
@@ -225,12 +229,9 @@ func (n *Node) Answer(a Answer, now event.Time, out *Out) {
 func (n *Node) expire(w waiting) {
 	switch {
 	case w.response != "":
-		if r := n.responses[w.response]; r != nil && r.span == w.e && r.exchange == nil {
+		if r := n.responses[w.response]; r != nil && r.span == w.span && r.exchange == nil {
 			delete(n.responses, w.response)
 		}
-		return
-	case w.e != nil:
-		n.expireEvidence(w)
 		return
 	}
 	x := w.x
@@ -246,10 +247,10 @@ func (n *Node) expire(w waiting) {
 		n.out.unmatched(x.e, correlate.Ambient)
 	}
 	delete(n.exchanges, x.e.ID)
-	s := x.s
-	for len(s.recent) > 0 && n.exchanges[s.recent[0].e.ID] != s.recent[0] {
-		s.recent[0] = nil
-		s.recent = s.recent[1:]
+	u := x.s.used()
+	for len(u.recent) > 0 && n.exchanges[u.recent[0].e.ID] != u.recent[0] {
+		u.recent[0] = nil
+		u.recent = u.recent[1:]
 	}
 	if r := n.responses[x.p.ResponseID]; r != nil && r.exchange == x {
 		delete(n.responses, x.p.ResponseID)

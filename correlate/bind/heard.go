@@ -11,7 +11,9 @@ import (
 // heard is an HTTP message that a proxy saw, of no trace and no known socket. It
 // waits for the span that tells of the same call.
 type heard struct {
-	d    decision
+	k    kept
+	id   event.ID
+	time event.Time
 	end  event.Time // of the call, as far as it is known
 	link correlate.Link
 	by   *correlate.Inference
@@ -37,7 +39,7 @@ func (n *Node) hear(d decision, p *event.HTTPFlow) bool {
 		return false
 	}
 	search.ready(n, w)
-	h := &heard{d: d, end: d.e.Time}
+	h := &heard{k: n.keep(d), id: d.e.ID, time: d.e.Time, end: d.e.Time}
 	search.heard = append(search.heard, h)
 	search.seen = max(search.seen, d.e.Time)
 	n.pairDue = min(n.pairDue, search.next(n))
@@ -46,9 +48,9 @@ func (n *Node) hear(d decision, p *event.HTTPFlow) bool {
 	}
 	start, parts := d.e.Time.Add(-time.Duration(p.LatencyNS)), []*heard{h}
 	if d.request != nil {
-		start = d.request.Time
+		start = d.request.time
 		for i := len(search.heard) - 1; i >= 0; i-- {
-			if q := search.heard[i]; q.d.e == d.request {
+			if q := search.heard[i]; q.id == d.request.id {
 				q.end = d.e.Time
 				parts = append(parts, q)
 				break
@@ -60,7 +62,7 @@ func (n *Node) hear(d decision, p *event.HTTPFlow) bool {
 	}
 	head := p.HTTP
 	if d.request != nil {
-		q := d.request.Payload.(*event.HTTPFlow).HTTP
+		q := d.request.http
 		head.Method, head.Host, head.Path = q.Method, q.Host, q.Path
 	}
 	labels := [link.Labels]uint32{byHead: headLabel(&head)}
@@ -69,7 +71,7 @@ func (n *Node) hear(d decision, p *event.HTTPFlow) bool {
 		search.call(n, w, c, destination{name: head.Host, addr: p.Tuple.Dst}, link.Call{Labels: labels})
 		return true
 	}
-	o := owner{kind: ownerFlow, start: start.Add(-slack), end: d.e.Time.Add(slack), e: d.e, heard: parts}
+	o := owner{kind: ownerFlow, start: start.Add(-slack), end: d.e.Time.Add(slack), id: d.e.ID, request: correlate.LocalKey(d.e.ID), heard: parts}
 	search.own(n, w, o, class{kind: ownerFlow}, link.Owner{Single: true, Labels: labels})
 	return true
 }
@@ -78,7 +80,7 @@ func (n *Node) hear(d decision, p *event.HTTPFlow) bool {
 func (n *Node) inferHeard(parts []*heard, key correlate.Key, span event.SpanID, i *correlate.Inference) {
 	for _, h := range parts {
 		h.by = i
-		h.link = correlate.Link{Key: key, Kind: correlate.LinkCause, From: h.d.e.ID, Span: span, Method: i.Method, Time: h.d.e.Time}
+		h.link = correlate.Link{Key: key, Kind: correlate.LinkCause, From: h.id, Span: span, Method: i.Method, Time: h.time}
 	}
 }
 
@@ -90,9 +92,9 @@ func (n *Node) decideHeard(p *pairing, until event.Time) {
 		case h.end >= until:
 			kept = append(kept, h)
 		case h.by == nil:
-			n.out.unmatched(h.d.e, correlate.Ambient)
+			n.out.unmatched(n.back(h.k).e, correlate.Ambient)
 		default:
-			n.row(correlate.Row{Key: h.link.Key, Event: h.d.e, Method: h.by.Method, Late: h.d.late, Inferred: h.by})
+			n.row(correlate.Row{Key: h.link.Key, Event: n.back(h.k).e, Method: h.by.Method, Late: h.k.late, Inferred: h.by})
 			n.out.Links = append(n.out.Links, h.link)
 		}
 	}

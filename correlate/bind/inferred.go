@@ -32,7 +32,7 @@ func (n *Node) ownRequest(x *exchange) {
 // ownSpan offers a span as the owner of calls, if it is a span about a call or a
 // tool, or the only trace of a request.
 func (n *Node) ownSpan(e *event.Event, p *event.Span, served bool) {
-	o := owner{start: p.Start.Add(-tick), end: e.Time.Add(tick), e: e}
+	o := owner{start: p.Start.Add(-tick), end: e.Time.Add(tick), id: e.ID, request: correlate.TraceKey(p.TraceID)}
 	l := link.Owner{}
 	switch {
 	case p.Kind == event.SpanKindServer || p.Kind == event.SpanKindConsumer:
@@ -59,6 +59,7 @@ func (n *Node) ownSpan(e *event.Event, p *event.Span, served bool) {
 	default:
 		return
 	}
+	o.said = factsOf(e, p)
 	w := n.workloadOf(&p.Workload)
 	name := p.Name
 	if o.kind == ownerTool && p.GenAI.Tool != "" {
@@ -73,10 +74,10 @@ func (n *Node) callSpan(e *event.Event, p *event.Span) {
 	w := n.workloadOf(&p.Workload)
 	l := link.Call{Labels: [link.Labels]uint32{byHead: headLabel(&p.HTTP)}}
 	if n.dir.ExpectsEdge() {
-		w.edges.call(n, w, &call{start: p.Start, end: e.Time, span: e}, destination{}, l)
+		w.edges.call(n, w, &call{start: p.Start, end: e.Time, span: factsOf(e, p)}, destination{}, l)
 	}
 	if w.flows.wide != nil {
-		w.flows.call(n, w, &call{start: p.Start, end: e.Time, span: e}, destination{}, l)
+		w.flows.call(n, w, &call{start: p.Start, end: e.Time, span: factsOf(e, p)}, destination{}, l)
 	}
 }
 
@@ -122,7 +123,7 @@ func (n *Node) ownEdge(e *event.Event, p *event.EdgeRequest) {
 	if start == 0 {
 		start = e.Time
 	}
-	o := owner{kind: ownerEdge, start: start.Add(-slack), end: e.Time.Add(slack), e: e}
+	o := owner{kind: ownerEdge, start: start.Add(-slack), end: e.Time.Add(slack), id: e.ID, request: edgeKey(e)}
 	w.edges.own(n, w, o, class{kind: ownerEdge}, link.Owner{
 		Single: true, Labels: [link.Labels]uint32{byHead: headLabel(&p.HTTP)}, Sizes: [2]uint64{p.RequestBytes, p.ResponseBytes},
 	})
@@ -148,7 +149,7 @@ func (n *Node) callExchange(x *exchange) {
 	w := n.workloadOf(x.s.workload)
 	to := destination{name: x.p.HTTP.Host, addr: x.p.Tuple.Dst}
 	if to.name == "" {
-		to.name = x.s.conn.SNI
+		to.name = x.s.sni()
 	}
 	if to.name != "" {
 		to.addr = netip.AddrPort{} // one of several
@@ -188,11 +189,10 @@ func (n *Node) infer(c *call, o *owner, i *correlate.Inference) {
 	case c.p != nil:
 		n.inferProcess(c.p, o, i)
 	case o.kind == ownerFlow:
-		s := c.span.Payload.(*event.Span)
-		n.inferHeard(o.heard, correlate.TraceKey(s.TraceID), s.SpanID, i)
+		n.inferHeard(o.heard, correlate.TraceKey(c.span.trace), c.span.span, i)
 	case c.heard != nil:
 		if s := o.span(); s != nil {
-			n.inferHeard(c.heard, o.key(), s.SpanID, i)
+			n.inferHeard(c.heard, o.key(), s.span, i)
 		}
 	case c.span != nil:
 		n.inferEdgeOfSpan(c.span, o, i)
@@ -212,9 +212,9 @@ func (n *Node) inferExchange(x *exchange, o *owner, i *correlate.Inference) {
 		return
 	}
 	x.inferred = i
-	l := n.because(x.e, o, i)
+	l := n.because(x.e.ID, x.e.Time, o, i)
 	if s := o.span(); s != nil && (o.kind == ownerClient || o.kind == ownerModel) {
-		l.Kind, x.span = correlate.LinkSpan, s.SpanID
+		l.Kind, x.span = correlate.LinkSpan, s.span
 	}
 	n.belong(x, o.key(), i)
 	n.link(x, l)
@@ -238,15 +238,15 @@ func (n *Node) belong(x *exchange, key correlate.Key, i *correlate.Inference) {
 }
 
 // because says what caused an event.
-func (n *Node) because(e *event.Event, o *owner, i *correlate.Inference) correlate.Link {
-	l := correlate.Link{Kind: correlate.LinkCause, From: e.ID, Method: i.Method, Time: e.Time, Key: o.key()}
+func (n *Node) because(id event.ID, at event.Time, o *owner, i *correlate.Inference) correlate.Link {
+	l := correlate.Link{Kind: correlate.LinkCause, From: id, Method: i.Method, Time: at, Key: o.key()}
 	switch s := o.span(); {
 	case s != nil:
-		l.Span = s.SpanID
+		l.Span = s.span
 	case o.x != nil:
 		l.To = o.x.e.ID
 	default:
-		l.To = o.e.ID
+		l.To = o.id
 	}
 	return l
 }
@@ -257,17 +257,17 @@ func (n *Node) inferEdge(x *exchange, o *owner, i *correlate.Inference) {
 		return
 	}
 	n.belong(x, o.key(), i)
-	n.link(x, n.because(x.e, o, i))
+	n.link(x, n.because(x.e.ID, x.e.Time, o, i))
 }
 
 // inferEdgeOfSpan does so with a request that only a span tells of.
-func (n *Node) inferEdgeOfSpan(e *event.Event, o *owner, i *correlate.Inference) {
-	key := correlate.TraceKey(e.Payload.(*event.Span).TraceID)
+func (n *Node) inferEdgeOfSpan(s *spanFacts, o *owner, i *correlate.Inference) {
+	key := correlate.TraceKey(s.trace)
 	if key == o.key() {
 		return
 	}
 	n.out.Aliases = append(n.out.Aliases, correlate.Alias{A: key, B: o.key(), Method: i.Method, Time: n.now, Inferred: i})
-	l := n.because(e, o, i)
+	l := n.because(s.id, s.time, o, i)
 	l.Key = key
 	n.out.Links = append(n.out.Links, l)
 }
@@ -278,7 +278,7 @@ func (n *Node) inferProcess(p *process, o *owner, i *correlate.Inference) {
 	}
 	p.key, p.method, p.inferred = o.key(), i.Method, i
 	if p.exec != nil {
-		n.out.Links = append(n.out.Links, n.because(p.exec, o, i))
+		n.out.Links = append(n.out.Links, n.because(p.exec.id, p.exec.time, o, i))
 	}
 }
 
@@ -306,7 +306,7 @@ func (n *Node) follow(x *exchange, p *process) {
 		n.belong(x, p.key, p.inferred)
 	}
 	if p.exec != nil {
-		n.link(x, correlate.Link{Kind: correlate.LinkCause, From: x.e.ID, To: p.exec.ID, Method: correlate.ExecLineage})
+		n.link(x, correlate.Link{Kind: correlate.LinkCause, From: x.e.ID, To: p.exec.id, Method: correlate.ExecLineage})
 	}
 }
 
@@ -343,12 +343,18 @@ func (n *Node) doubtful(e *event.Event, among []correlate.Candidate) {
 // maxHeld bounds the events of one process that wait for its request.
 const maxHeld = 4096
 
+// waits reports whether the process's request is looked for, and may take events
+// along.
+func (p *process) waits() bool {
+	return p.call != nil && !p.call.decided && !p.serves && len(p.held) < maxHeld
+}
+
 // hold keeps an event until the request of its process is known.
-func (p *process) hold(d decision) bool {
-	if p == nil || p.call == nil || p.call.decided || p.serves || len(p.held) >= maxHeld {
+func (n *Node) hold(p *process, d decision) bool {
+	if p == nil || !p.waits() {
 		return false
 	}
-	p.held = append(p.held, d)
+	p.held = append(p.held, n.keep(d))
 	return true
 }
 
@@ -359,7 +365,7 @@ func (n *Node) release(p *process) {
 	}
 	held := p.held
 	p.held = nil
-	for _, d := range held {
-		n.decideOne(d)
+	for _, k := range held {
+		n.decideOne(n.back(k))
 	}
 }

@@ -14,9 +14,17 @@ type message struct {
 	egress bool
 }
 
+// question is what an answer wants to know of its request.
+type question struct {
+	id    event.ID
+	time  event.Time
+	trace event.TraceID
+	http  event.HTTP
+}
+
 // asked is the last request on a connection and how many wait for an answer.
 type asked struct {
-	e    *event.Event
+	q    *question
 	open int
 }
 
@@ -27,7 +35,7 @@ const maxMessages = 1 << 16
 // indexMessage notes a request, or finds the one that a response answers: a
 // response carries no trace context of its own. It does where exactly one
 // request waited for an answer.
-func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.Event {
+func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *question {
 	if !p.Tuple.Complete() {
 		return nil
 	}
@@ -40,10 +48,10 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.Event {
 			}
 			a = &asked{}
 			n.messages[key] = a
-		} else if e.Time.Sub(a.e.Time) > n.cfg.Silence {
+		} else if e.Time.Sub(a.q.time) > n.cfg.Silence {
 			a.open = 0 // its answer never came
 		}
-		a.e = e
+		a.q = &question{e.ID, e.Time, p.Trace.TraceID, p.HTTP}
 		a.open++
 		return nil
 	}
@@ -57,13 +65,13 @@ func (n *Node) indexMessage(e *event.Event, p *event.HTTPFlow) *event.Event {
 	if !alone || !p.Trace.TraceID.IsZero() {
 		return nil
 	}
-	return a.e
+	return a.q
 }
 
 // answers reports whether the response can be the request's: it came in time,
 // and after the latency it states.
 func answers(e *event.Event, p *event.HTTPFlow, a *asked) bool {
-	took := e.Time.Sub(a.e.Time)
+	took := e.Time.Sub(a.q.time)
 	if p.LatencyNS == 0 {
 		return took <= 2*time.Minute
 	}
@@ -77,7 +85,7 @@ func (n *Node) decideHTTPFlow(d decision, p *event.HTTPFlow) {
 	s := n.sockets.byTuple(p.Tuple, d.e.Time, roleOf(p.Egress))
 	trace, method := p.Trace.TraceID, correlate.TraceContext
 	if trace.IsZero() && d.request != nil {
-		trace, method = d.request.Payload.(*event.HTTPFlow).Trace.TraceID, correlate.FiveTuple
+		trace, method = d.request.trace, correlate.FiveTuple
 	}
 	if trace.IsZero() {
 		if s == nil && n.hear(d, p) {
@@ -88,7 +96,7 @@ func (n *Node) decideHTTPFlow(d decision, p *event.HTTPFlow) {
 	}
 	r := correlate.Row{Key: correlate.TraceKey(trace), Event: d.e, Method: method, Late: d.late}
 	if s != nil {
-		r.Conn = s.conn
+		r.Conn = s.conn()
 	}
 	n.row(r)
 }

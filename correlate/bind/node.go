@@ -2,7 +2,6 @@ package bind
 
 import (
 	"github.com/sennit-io/sennit/correlate"
-	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -26,7 +25,7 @@ type Node struct {
 	inOrder   []*workload // in order of appearance
 	serves    bool        // what is in no pod has accepted connections
 	pairDue   event.Time  // when some workload has calls to decide
-	space     *link.Workspace
+	space     *Space
 	messages  map[message]*asked
 	models    recent         // spans of model calls
 	callers   recent         // those that have one below them
@@ -36,9 +35,13 @@ type Node struct {
 	last     event.ID   // of the event before, to see duplicates
 	decide   fifo[decision]
 	localize fifo[*exchange]
-	short    fifo[waiting] // Config.Horizon
-	long     fifo[waiting] // Config.AgentHorizon
-	longer   fifo[waiting] // what was short and turned out to need as long
+	short    dues // Config.Horizon: numbers of evidence, or of others
+	long     dues // Config.AgentHorizon
+	longer   dues // what was short and turned out to need as long
+	evidence slab[evidence]
+	others   slab[waiting]
+	answers  map[uint32]*question // of the evidence that is a response
+	known    map[event.Workload]*event.Workload
 }
 
 // decision is an event on its second look.
@@ -47,23 +50,24 @@ type decision struct {
 	x    *exchange
 	late bool
 	// request is the message that an HTTP response without a trace answers.
-	request *event.Event
+	request *question
 }
 
-// waiting is something that becomes ambient unless it is claimed: a client's
-// exchange, or evidence of a connection.
+// waiting is something else than evidence that has a horizon: a client's
+// exchange, which becomes ambient unless it is claimed, or a model's response id
+// that a span named.
 type waiting struct {
-	x    *exchange
-	s    *socket
-	e    *event.Event
-	long bool // it has waited for Config.AgentHorizon
-	// response is a model's response id that the span e named.
+	x        *exchange
 	response string
+	span     *answer
 }
+
+// other marks the number of a waiting.
+const other = 1 << 31
 
 // NewNode returns an empty node. Nodes that are never driven at once may share
 // the space in which calls are linked.
-func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, space *link.Workspace) *Node {
+func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, space *Space) *Node {
 	return &Node{
 		space: space,
 		name:  name, cfg: cfg, dir: dir, ablate: ablate,
@@ -75,6 +79,8 @@ func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, sp
 		workloads: make(map[podName]*workload),
 		pairDue:   event.Never,
 		messages:  make(map[message]*asked),
+		answers:   make(map[uint32]*question),
+		known:     make(map[event.Workload]*event.Workload),
 	}
 }
 
@@ -120,11 +126,11 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 		case 2:
 			n.localizeOne(n.localize.pop())
 		case 3:
-			n.expire(n.short.pop())
+			n.expireOne(n.short.pop())
 		case 4:
-			n.expire(n.long.pop())
+			n.expireOne(n.long.pop())
 		case 5:
-			n.expire(n.longer.pop())
+			n.expireOne(n.longer.pop())
 		case 6:
 			n.decidePairs()
 		}
@@ -223,13 +229,25 @@ func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
 
 // horizon queues something for the time when no claim can come any more.
 func (n *Node) horizon(w waiting, workload *event.Workload) {
+	number, v := n.others.add()
+	*v = w
 	several := w.x != nil && w.x.p.StreamID != 0 // evidence of its connection waits as long
 	if several || n.agentic(workload) {
-		w.long = true
-		n.long.push(n.now.Add(n.cfg.AgentHorizon), w)
+		n.long.push(n.now.Add(n.cfg.AgentHorizon), number|other)
 		return
 	}
-	n.short.push(n.now.Add(n.cfg.Horizon), w)
+	n.short.push(n.now.Add(n.cfg.Horizon), number|other)
+}
+
+// expireOne ends the wait of evidence or of something else.
+func (n *Node) expireOne(number uint32) {
+	if number&other == 0 {
+		n.expireEvidence(number)
+		return
+	}
+	w := *n.others.at(number &^ other)
+	n.others.drop(number &^ other)
+	n.expire(w)
 }
 
 // sameWorkload reports whether two statements about a workload can be about
@@ -261,6 +279,9 @@ type fifo[T any] struct {
 	head  int
 }
 
+// fifoKept is how much room a queue keeps whatever is in it.
+const fifoKept = 4096
+
 type timed[T any] struct {
 	at event.Time
 	v  T
@@ -282,11 +303,17 @@ func (f *fifo[T]) pop() T {
 	f.items[f.head] = timed[T]{}
 	f.head++
 	if f.head == len(f.items) {
+		if cap(f.items) > fifoKept {
+			f.items = nil
+		}
 		f.items, f.head = f.items[:0], 0
 	} else if f.head > 1024 && f.head > len(f.items)/2 {
 		kept := copy(f.items, f.items[f.head:])
 		clear(f.items[kept:])
 		f.items, f.head = f.items[:kept], 0
+		if cap(f.items) > max(fifoKept, 8*kept) {
+			f.items = append(make([]timed[T], 0, 2*kept), f.items...)
+		}
 	}
 	return v
 }

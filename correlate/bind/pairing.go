@@ -49,38 +49,43 @@ const (
 
 // owner is what may have made calls.
 type owner struct {
-	id         uint64
+	serial     uint64
 	kind       ownerKind
 	start, end event.Time
-	x          *exchange    // ownerRequest
-	e          *event.Event // all others
-	heard      []*heard     // ownerFlow
+	x          *exchange     // ownerRequest
+	id         event.ID      // all others
+	request    correlate.Key // as well: what it belongs to
+	said       *spanFacts    // of a span
+	heard      []*heard      // ownerFlow
+}
+
+// spanFacts is what a search wants to know of a span.
+type spanFacts struct {
+	id     event.ID
+	time   event.Time
+	trace  event.TraceID
+	span   event.SpanID
+	server string
+	usage  event.Usage
+	hashes event.Hashes // of a tool
+}
+
+func factsOf(e *event.Event, p *event.Span) *spanFacts {
+	return &spanFacts{e.ID, e.Time, p.TraceID, p.SpanID, p.Server, p.GenAI.Usage, p.GenAI.ToolHashes}
 }
 
 // near reports whether the owner is a span about a call or a tool.
 func (o *owner) near() bool { return o.kind >= ownerClient }
 
 // span returns the owner's span, nil if it is none.
-func (o *owner) span() *event.Span {
-	if o.e == nil {
-		return nil
-	}
-	s, _ := o.e.Payload.(*event.Span)
-	return s
-}
+func (o *owner) span() *spanFacts { return o.said }
 
 // key is the request it belongs to.
 func (o *owner) key() correlate.Key {
-	switch {
-	case o.x != nil:
+	if o.x != nil {
 		return o.x.key
-	case o.span() != nil:
-		return correlate.TraceKey(o.span().TraceID)
 	}
-	if o.kind == ownerFlow {
-		return correlate.LocalKey(o.e.ID)
-	}
-	return edgeKey(o.e)
+	return o.request
 }
 
 // call is what somebody made: an exchange or a process; in pairs with the load
@@ -90,7 +95,7 @@ type call struct {
 	start, end event.Time
 	x          *exchange
 	p          *process
-	span       *event.Event // of a server
+	span       *spanFacts // of a server
 	heard      []*heard
 	decided    bool
 	waiting    bool // its own horizon has passed
@@ -116,7 +121,7 @@ func (p *pairing) next(n *Node) event.Time {
 			first = min(first, p.owners[0].end)
 		}
 		if len(p.lookups) > 0 {
-			first = min(first, p.lookups[0].d.e.Time)
+			first = min(first, p.lookups[0].time)
 		}
 		at = first.Add(2*link.Epoch + n.cfg.AgentHorizon)
 	default:
@@ -139,10 +144,10 @@ func (p *pairing) ready(n *Node, w *workload) {
 func (p *pairing) own(n *Node, w *workload, o owner, c class, l link.Owner) {
 	p.ready(n, w)
 	p.serial++
-	o.id = p.serial
+	o.serial = p.serial
 	p.owners = append(p.owners, o)
 	p.seen = max(p.seen, o.end)
-	l.ID, l.Start, l.End, l.Class = o.id, o.start, o.end, p.classes.of(c)
+	l.ID, l.Start, l.End, l.Class = o.serial, o.start, o.end, p.classes.of(c)
 	if o.near() {
 		p.near.Owner(l)
 	} else {
@@ -227,7 +232,7 @@ func (n *Node) over(c *call) {
 
 // ownerBy returns the owner of an id, nil if it is gone.
 func (p *pairing) ownerBy(id uint64) *owner {
-	i, ok := slices.BinarySearchFunc(p.owners, id, func(o owner, id uint64) int { return cmp.Compare(o.id, id) })
+	i, ok := slices.BinarySearchFunc(p.owners, id, func(o owner, id uint64) int { return cmp.Compare(o.serial, id) })
 	if !ok {
 		return nil
 	}
@@ -318,7 +323,7 @@ func idOf(o *owner) uint64 {
 	if o == nil {
 		return nobody
 	}
-	return o.id
+	return o.serial
 }
 
 // reason says why a request is the likeliest.
@@ -331,7 +336,7 @@ func reason(c *call, list []request) string {
 		what = "the served request"
 	}
 	by := "times"
-	if s := list[0].owner.span(); s != nil && list[0].owner.kind == ownerModel && s.GenAI.Usage.Input != 0 {
+	if s := list[0].owner.span(); s != nil && list[0].owner.kind == ownerModel && s.usage.Input != 0 {
 		by = "times and sizes"
 	}
 	if len(list) == 1 {

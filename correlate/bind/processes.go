@@ -12,7 +12,7 @@ type process struct {
 	ref     event.ProcessRef
 	execID  event.ExecID
 	binary  string
-	exec    *event.Event // its process_exec, nil if nobody saw it
+	exec    *execution // what its process_exec said, nil if nobody saw it
 	parent  *process
 	started event.Time
 	ended   event.Time // Never while it runs
@@ -21,9 +21,19 @@ type process struct {
 	serves  bool // it has accepted connections: whatever it does may be for anybody
 	// The search for the request that it works for, where nothing names one.
 	call     *call
-	held     []decision // events that wait for it
+	held     []kept // events that wait for it
 	inferred *correlate.Inference
 	among    []correlate.Candidate
+}
+
+// execution is what a process_exec said.
+type execution struct {
+	id        event.ID
+	time      event.Time
+	source    event.Source
+	hashes    event.Hashes
+	parentTID uint32
+	parent    event.ProcessRef
 }
 
 // row makes an event of the process, or of a socket of its own, part of the
@@ -115,7 +125,7 @@ func (n *Node) indexProcess(e *event.Event, x *event.Process) {
 	}
 	p := n.processOf(e, x)
 	if p.exec == nil {
-		p.exec, p.binary = e, x.Binary
+		p.exec, p.binary = &execution{e.ID, e.Time, e.Source, x.Hashes, x.ParentTID, x.Parent}, x.Binary
 	}
 	if p.parent == nil {
 		if parent := i.find(x.ParentExecID, x.Parent, e.Time); parent != p {
@@ -144,7 +154,7 @@ func (n *Node) processOf(e *event.Event, x *event.Process) *process {
 		switch {
 		case p.exec == nil: // known by pid from a socket or a syscall
 			p.started = min(p.started, e.Time)
-		case p.exec.Source != e.Source && p.binary == x.Binary && e.Time.Sub(p.exec.Time) < slack && p.exec.Time.Sub(e.Time) < slack:
+		case p.exec.source != e.Source && p.binary == x.Binary && e.Time.Sub(p.exec.time) < slack && p.exec.time.Sub(e.Time) < slack:
 		default: // the same process runs another binary now
 			p.ended = e.Time
 			i.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
@@ -194,7 +204,7 @@ func (n *Node) decideProcess(d decision, x *event.Process) {
 		n.out.unmatched(d.e, correlate.Ambient)
 		return
 	case !p.key.IsZero():
-	case p.hold(d):
+	case n.hold(p, d):
 		return
 	case p.among != nil && !p.serves:
 		n.doubtful(d.e, p.among)
@@ -206,10 +216,11 @@ func (n *Node) decideProcess(d decision, x *event.Process) {
 	r := p.row(d, p.method, nil)
 	r.Span = x.Trace.SpanID
 	n.row(r)
-	if p.exec == d.e && p.parent != nil && p.parent.exec != nil && p.parent.key == p.key {
-		n.cause(p.key, d.e, p.parent.exec, correlate.ExecLineage)
-	} else if p.exec != nil && p.exec != d.e {
-		n.cause(p.key, d.e, p.exec, correlate.ExecLineage)
+	first := p.exec != nil && p.exec.id == d.e.ID
+	if first && p.parent != nil && p.parent.exec != nil && p.parent.key == p.key {
+		n.cause(p.key, d.e, p.parent.exec.id, correlate.ExecLineage)
+	} else if p.exec != nil && !first {
+		n.cause(p.key, d.e, p.exec.id, correlate.ExecLineage)
 	}
 }
 
@@ -220,15 +231,15 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 	if p != nil && !p.key.IsZero() {
 		r := p.row(d, correlate.ExecLineage, nil)
 		if s := n.sockets.byAddr(x.SockAddr, x.Tuple, d.e.Time); s != nil && x.SockAddr != 0 {
-			r.Conn = s.conn
+			r.Conn = s.conn()
 		}
 		n.row(r)
 		if p.exec != nil {
-			n.cause(p.key, d.e, p.exec, correlate.ExecLineage)
+			n.cause(p.key, d.e, p.exec.id, correlate.ExecLineage)
 		}
 		return
 	}
-	if p.hold(d) {
+	if n.hold(p, d) {
 		return
 	}
 	if p != nil && p.among != nil && !p.serves {
@@ -239,7 +250,7 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 	method := correlate.SockAddress
 	if x.SockAddr != 0 {
 		s = n.sockets.byAddr(x.SockAddr, x.Tuple, d.e.Time)
-		if s != nil && !x.Tuple.Complete() && s.conn.PID != 0 && x.Process.PID != 0 && s.conn.PID != x.Process.PID {
+		if s != nil && !x.Tuple.Complete() && s.pid != 0 && x.Process.PID != 0 && s.pid != x.Process.PID {
 			s = nil // the address alone, of another process: the socket's close may have been lost
 		}
 	}
@@ -249,8 +260,8 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 	n.decideOnSocket(d, s, method)
 }
 
-func (n *Node) cause(k correlate.Key, e, because *event.Event, m correlate.Method) {
+func (n *Node) cause(k correlate.Key, e *event.Event, because event.ID, m correlate.Method) {
 	n.out.Links = append(n.out.Links, correlate.Link{
-		Key: k, Kind: correlate.LinkCause, From: e.ID, To: because.ID, Method: m, Time: e.Time,
+		Key: k, Kind: correlate.LinkCause, From: e.ID, To: because, Method: m, Time: e.Time,
 	})
 }

@@ -58,7 +58,7 @@ func (n *Node) fix(p *pairing, byKey map[correlate.Key][]*owner, until event.Tim
 				n.infer(c, o, i)
 				wide := requestOf(byKey[o.key()], c)
 				if o.near() {
-					p.near.Known(c.id, o.id)
+					p.near.Known(c.id, o.serial)
 				} else {
 					p.near.Known(c.id, nobody)
 				}
@@ -85,7 +85,7 @@ func (p *pairing) keyOf(c *call) (key correlate.Key, known bool) {
 	case c.p != nil:
 		return c.p.key, c.p.serves || !c.p.key.IsZero()
 	case c.span != nil:
-		return correlate.TraceKey(c.span.Payload.(*event.Span).TraceID), true
+		return correlate.TraceKey(c.span.trace), true
 	case c.heard != nil:
 		return key, false
 	case p.method == correlate.EdgeWindow:
@@ -100,7 +100,7 @@ func nearOf(owners []*owner, c *call) *owner {
 		return nil
 	}
 	for _, o := range owners {
-		if s := o.span(); s != nil && s.SpanID == c.x.span && o.near() && o.covers(c) {
+		if s := o.span(); s != nil && s.span == c.x.span && o.near() && o.covers(c) {
 			return o
 		}
 	}
@@ -136,10 +136,10 @@ func (p *pairing) signs() map[sign][]*owner {
 				}
 			}
 		case s == nil:
-		case o.kind == ownerModel && s.GenAI.Usage.Input != 0 && s.GenAI.Usage.Output != 0:
-			add(sign{method: correlate.Usage, a: s.GenAI.Usage.Input, b: s.GenAI.Usage.Output}, o)
+		case o.kind == ownerModel && s.usage.Input != 0 && s.usage.Output != 0:
+			add(sign{method: correlate.Usage, a: s.usage.Input, b: s.usage.Output}, o)
 		case o.kind == ownerTool:
-			for i, h := range s.GenAI.ToolHashes {
+			for i, h := range s.hashes {
 				if h != 0 {
 					add(sign{method: correlate.ToolCommand, a: h, b: uint64(i)}, o)
 				}
@@ -155,14 +155,14 @@ func signsOf(c *call, f func(sign) bool) {
 		if c.p.exec == nil {
 			return
 		}
-		x := c.p.exec.Payload.(*event.Process)
-		for i, h := range x.Hashes {
+		x := c.p.exec
+		for i, h := range x.hashes {
 			if h != 0 && !f(sign{method: correlate.ToolCommand, a: h, b: uint64(i)}) {
 				return
 			}
 		}
-		if x.ParentTID != 0 {
-			f(sign{method: correlate.Thread, a: uint64(x.ParentTID), ref: x.Parent})
+		if x.parentTID != 0 {
+			f(sign{method: correlate.Thread, a: uint64(x.parentTID), ref: x.parent})
 		}
 		return
 	}
@@ -229,7 +229,7 @@ func (p *pairing) threads() float64 {
 			}
 		}
 	}
-	slices.SortFunc(served, func(a, b *owner) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(served, func(a, b *owner) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.serial, b.serial)) })
 	pooled := 1.0 // the probability of no meeting if threads are pooled
 	for _, o := range served {
 		open = slices.DeleteFunc(open, func(p *owner) bool { return p.end <= o.start })

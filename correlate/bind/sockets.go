@@ -10,25 +10,6 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// socket is one socket of the node under all its names.
-type socket struct {
-	conn     *correlate.Conn
-	boot     event.BootID
-	addr     event.SockAddr
-	tuple    event.Tuple // local end first
-	original netip.AddrPort
-	role     event.Role
-	opened   event.Time // 0: before anything was seen
-	closed   event.Time // Never while open
-	owner    *process
-	workload *event.Workload
-
-	recent  []*exchange // in order of their ends, for the horizon
-	claims  []*claim    // spans that name this socket and want an exchange
-	pending []decision  // evidence not yet placed
-	joined  bool        // some request used it
-}
-
 // holds reports whether the socket can be meant at t.
 func (s *socket) holds(t event.Time) bool {
 	return s.opened.Add(-slack) <= t && t <= s.closed.Add(slack)
@@ -41,46 +22,84 @@ const slack = 20 * time.Millisecond
 // sockets is the node's index of sockets. Cookies are unique in a boot; every
 // other name is reused and holds only from open to close.
 type sockets struct {
-	ablate  Ablation
-	cookies map[cookieKey]*socket
-	tuples  map[event.Tuple][]*socket
-	remotes map[netip.AddrPort][]*socket // accepted ones, by peer
-	addrs   map[event.SockAddr][]*socket
-	closing fifo[*socket]
-}
-
-type cookieKey struct {
-	boot   event.BootID
-	cookie event.SocketCookie
+	ablate    Ablation
+	cookies   table
+	tuples    table
+	originals table // by the tuple before translation
+	remotes   table // accepted ones, by peer
+	addrs     table
+	boots     []event.BootID
+	closing   fifo[*socket]
+	found     []*socket // scratch
 }
 
 func newSockets(a Ablation) sockets {
 	return sockets{
-		ablate:  a,
-		cookies: make(map[cookieKey]*socket),
-		tuples:  make(map[event.Tuple][]*socket),
-		remotes: make(map[netip.AddrPort][]*socket),
-		addrs:   make(map[event.SockAddr][]*socket),
+		ablate:    a,
+		cookies:   table{hash: func(s *socket) uint64 { return hashCookie(s.cookie) }},
+		tuples:    table{hash: func(s *socket) uint64 { return hashTuple(s.tuple()) }},
+		originals: table{hash: func(s *socket) uint64 { return hashTuple(s.asked()) }},
+		remotes:   table{hash: func(s *socket) uint64 { return hashEnd(s.peer()) }},
+		addrs:     table{hash: func(s *socket) uint64 { return hashAddr(s.addr) }},
 	}
 }
 
+func hashCookie(c event.SocketCookie) uint64 { return scramble(uint64(c)) }
+func hashAddr(a event.SockAddr) uint64       { return scramble(uint64(a)) }
+
+// bootOf numbers the boots of the node.
+func (i *sockets) bootOf(b event.BootID) uint32 {
+	at := slices.Index(i.boots, b)
+	if at < 0 {
+		at = len(i.boots)
+		i.boots = append(i.boots, b)
+	}
+	return uint32(at)
+}
+
 func (i *sockets) byCookie(boot event.BootID, c event.SocketCookie) *socket {
-	return i.cookies[cookieKey{boot, c}]
+	at := slices.Index(i.boots, boot)
+	if at < 0 {
+		return nil
+	}
+	i.found = i.cookies.find(hashCookie(c), i.found[:0], func(s *socket) bool { return s.cookie == c && s.boot == uint32(at) })
+	if len(i.found) == 0 {
+		return nil
+	}
+	return i.found[0]
+}
+
+// withTuple lists the sockets of a connection, those that asked for it last.
+func (i *sockets) withTuple(t event.Tuple) []*socket {
+	h, r := hashTuple(t), t.Reverse()
+	i.found = i.tuples.find(h, i.found[:0], func(s *socket) bool { u := s.tuple(); return u == t || u == r })
+	i.found = i.originals.find(h, i.found, func(s *socket) bool { u := s.asked(); return u == t || u == r })
+	return i.found
+}
+
+func (i *sockets) withAddr(a event.SockAddr) []*socket {
+	i.found = i.addrs.find(hashAddr(a), i.found[:0], func(s *socket) bool { return s.addr == a })
+	return i.found
+}
+
+func (i *sockets) withPeer(p netip.AddrPort) []*socket {
+	i.found = i.remotes.find(hashEnd(p), i.found[:0], func(s *socket) bool { return s.peer() == p })
+	return i.found
 }
 
 // byTuple finds the socket of a connection at t. Where both ends are on the
 // node, prefer decides.
 func (i *sockets) byTuple(t event.Tuple, at event.Time, prefer event.Role) *socket {
-	if len(i.tuples) == 0 || !t.Complete() {
+	if i.tuples.n == 0 || !t.Complete() {
 		return nil
 	}
-	return pick(i.tuples[t.Canonical()], at, prefer, i.ablate.NoIntervals)
+	return pick(i.withTuple(t), at, prefer, i.ablate.NoIntervals)
 }
 
 // byAddr finds the socket that had a kernel address at t; its tuple must agree
 // where the caller knows one.
 func (i *sockets) byAddr(a event.SockAddr, t event.Tuple, at event.Time) *socket {
-	s := pick(i.addrs[a], at, event.RoleUnknown, i.ablate.NoSockExpiry)
+	s := pick(i.withAddr(a), at, event.RoleUnknown, i.ablate.NoSockExpiry)
 	if s == nil || !i.ablate.NoSockExpiry && t.Complete() && !s.agrees(t) {
 		return nil
 	}
@@ -88,17 +107,18 @@ func (i *sockets) byAddr(a event.SockAddr, t event.Tuple, at event.Time) *socket
 }
 
 func (s *socket) agrees(t event.Tuple) bool {
-	if !s.tuple.Complete() || s.tuple == t || s.tuple == t.Reverse() {
+	u := s.tuple()
+	if !u.Complete() || u == t || u == t.Reverse() {
 		return true
 	}
-	return s.original.IsValid() && (t.Src == s.tuple.Src && t.Dst == s.original || t.Dst == s.tuple.Src && t.Src == s.original)
+	return s.original != nil && (t.Src == u.Src && t.Dst == *s.original || t.Dst == u.Src && t.Src == *s.original)
 }
 
 // speaksTo reports whether a tuple can be the socket's, as far as addresses of
 // its own end go: the peer's may be before or after translation, and a port may
 // be missing.
 func (s *socket) speaksTo(t event.Tuple) bool {
-	own := s.tuple.Src.Addr()
+	own := s.source().Addr()
 	return !own.IsValid() || !t.Src.Addr().IsValid() || t.Src.Addr() == own || t.Dst.Addr() == own
 }
 
@@ -129,41 +149,42 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 	s := n.socket(e.Boot, p.Cookie, p.Tuple, p.Role, e.Time)
 	i := &n.sockets
 	if e.Kind == event.KindSocketOpen && !n.ablate.NoIntervals {
-		n.supersede(s, i.tuples[s.tuple.Canonical()], e.Time)
+		n.supersede(s, i.withTuple(s.tuple()), e.Time)
 	}
 	if p.Opened != 0 && (s.opened == 0 || e.Kind == event.KindSocketOpen) {
 		s.opened = p.Opened
 	} else if e.Kind == event.KindSocketOpen {
 		s.opened = e.Time
 	}
-	s.conn.Opened = s.opened
 	if p.Addr != 0 && s.addr == 0 {
 		s.addr = p.Addr
 		if !i.ablate.NoSockExpiry {
-			n.supersede(s, i.addrs[p.Addr], e.Time)
+			n.supersede(s, i.withAddr(p.Addr), e.Time)
 		}
-		i.addrs[p.Addr] = append(i.addrs[p.Addr], s)
+		i.addrs.add(s)
 	}
-	if p.Original.IsValid() && !s.original.IsValid() {
-		s.original = p.Original
-		t := event.Tuple{Proto: s.tuple.Proto, Src: s.tuple.Src, Dst: p.Original}.Canonical()
-		i.tuples[t] = append(i.tuples[t], s)
+	if p.Original.IsValid() && s.original == nil {
+		original := p.Original
+		s.original = &original
+		if s.ends != noTuple {
+			i.originals.add(s)
+		}
 	}
 	if p.Workload.Pod != "" || p.Workload.PodUID != "" {
-		s.workload = n.named(&p.Workload)
+		s.workload = n.named(&p.Workload, s.workload)
 	}
 	if !p.Process.IsZero() && s.owner == nil {
 		s.owner = n.processes.at(p.Process, e.Time)
 		if s.owner == nil {
 			s.owner = n.processes.add(p.Process, "", e.Time)
 		}
-		s.conn.PID = p.Process.PID
+		s.pid = p.Process.PID
 	}
 	if s.owner != nil && s.role == event.RoleServer {
 		s.owner.serves = true
 	}
 	if p.Verdict.Denied() {
-		s.conn.Verdict = p.Verdict
+		s.verdict = p.Verdict
 	}
 	n.findWorkload(s, e.Time)
 	n.serves = n.serves || s.role == event.RoleServer && s.workload == nil
@@ -178,7 +199,7 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 // close was lost.
 func (n *Node) supersede(s *socket, before []*socket, at event.Time) {
 	for _, o := range before {
-		if o != s && o.closed == event.Never && (o.tuple == s.tuple || o.addr == s.addr && s.addr != 0) {
+		if o != s && o.closed == event.Never && (o.tuple() == s.tuple() || o.addr == s.addr && s.addr != 0) {
 			o.closed = at
 			n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), o)
 		}
@@ -192,8 +213,9 @@ func (n *Node) booted(e *event.Event) {
 		return
 	}
 	if !n.bootID.IsZero() {
-		for _, s := range n.sockets.cookies {
-			if s.boot == n.bootID && s.closed == event.Never {
+		boot := n.sockets.bootOf(n.bootID)
+		for _, s := range n.sockets.cookies.slots {
+			if s != nil && s.boot == boot && s.closed == event.Never {
 				s.closed = e.Time
 				n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
 			}
@@ -214,21 +236,19 @@ func (n *Node) booted(e *event.Event) {
 // may have been open before anybody looked.
 func (n *Node) socket(boot event.BootID, c event.SocketCookie, t event.Tuple, role event.Role, at event.Time) *socket {
 	i := &n.sockets
-	key := cookieKey{boot, c}
-	s := i.cookies[key]
+	s := i.byCookie(boot, c)
 	if s == nil {
-		s = &socket{conn: &correlate.Conn{Cookie: c}, boot: boot, closed: event.Never}
-		i.cookies[key] = s
+		s = &socket{cookie: c, boot: i.bootOf(boot), closed: event.Never}
+		i.cookies.add(s)
 	}
 	if s.role == event.RoleUnknown {
 		s.role = role
 	}
-	if !s.tuple.Complete() && t.Complete() {
-		s.tuple = t
-		key := t.Canonical()
-		i.tuples[key] = append(i.tuples[key], s)
+	if s.ends == noTuple && t.Complete() {
+		s.setTuple(t)
+		i.tuples.add(s)
 		if s.role != event.RoleClient {
-			i.remotes[t.Dst] = append(i.remotes[t.Dst], s)
+			i.remotes.add(s)
 		}
 		n.findWorkload(s, at)
 	}
@@ -236,10 +256,10 @@ func (n *Node) socket(boot event.BootID, c event.SocketCookie, t event.Tuple, ro
 }
 
 func (n *Node) findWorkload(s *socket, at event.Time) {
-	if s.workload == nil && s.tuple.Src.IsValid() {
-		s.workload = n.dir.Pod(s.tuple.Src.Addr(), at)
+	if s.workload == nil && s.ends != noTuple {
+		s.workload = n.dir.Pod(s.source().Addr(), at)
 	}
-	s.conn.Workload = s.workload
+	s.sum()
 }
 
 // forgetSockets drops closed sockets whom no evidence can concern any more.
@@ -247,23 +267,16 @@ func (n *Node) forgetSockets() {
 	i := &n.sockets
 	for at := n.now; i.closing.due(&at); at = n.now {
 		s := i.closing.pop()
-		delete(i.cookies, cookieKey{s.boot, s.conn.Cookie})
-		dropSocket(i.tuples, s.tuple.Canonical(), s)
-		dropSocket(i.remotes, s.tuple.Dst, s)
-		dropSocket(i.addrs, s.addr, s)
-		if s.original.IsValid() {
-			dropSocket(i.tuples, event.Tuple{Proto: s.tuple.Proto, Src: s.tuple.Src, Dst: s.original}.Canonical(), s)
+		i.cookies.remove(s)
+		if s.ends != noTuple {
+			i.tuples.remove(s)
+			i.remotes.remove(s)
+			if s.original != nil {
+				i.originals.remove(s)
+			}
 		}
-	}
-}
-
-func dropSocket[K comparable](m map[K][]*socket, k K, s *socket) {
-	list := m[k]
-	if j := slices.Index(list, s); j >= 0 {
-		if list = slices.Delete(list, j, j+1); len(list) == 0 {
-			delete(m, k)
-		} else {
-			m[k] = list
+		if s.addr != 0 {
+			i.addrs.remove(s)
 		}
 	}
 }
@@ -272,13 +285,13 @@ func dropSocket[K comparable](m map[K][]*socket, k K, s *socket) {
 // span's time and of the span's workload. Two such sockets are one too many.
 func (n *Node) accepted(p *event.Span, end event.Time) *socket {
 	var found *socket
-	for _, s := range n.sockets.remotes[p.Peer] {
+	for _, s := range n.sockets.withPeer(p.Peer) {
 		switch {
 		case s.role == event.RoleClient || !binds(&p.Workload, s.workload):
 			continue
 		case !n.ablate.NoIntervals && (s.opened > end.Add(slack) || s.closed < p.Start.Add(-slack)):
 			continue
-		case p.Local.IsValid() && p.Local != s.tuple.Src:
+		case p.Local.IsValid() && p.Local != s.source():
 			continue
 		}
 		if found == nil {
@@ -286,7 +299,7 @@ func (n *Node) accepted(p *event.Span, end event.Time) *socket {
 			continue
 		}
 		// One peer port, two local ports: the server's own port tells.
-		a, b := found.tuple.Src.Port() == p.ServerPort, s.tuple.Src.Port() == p.ServerPort
+		a, b := found.source().Port() == p.ServerPort, s.source().Port() == p.ServerPort
 		switch {
 		case b && !a:
 			found = s
@@ -307,7 +320,7 @@ func (n *Node) dialled(e *event.Event, p *event.Span) *socket {
 	}
 	if p.Local.IsValid() && p.Peer.IsValid() {
 		t := event.Tuple{Proto: event.ProtoTCP, Src: p.Local, Dst: p.Peer}
-		if s := n.sockets.byTuple(t, p.Start, event.RoleClient); s != nil && s.tuple.Src == p.Local && binds(&p.Workload, s.workload) {
+		if s := n.sockets.byTuple(t, p.Start, event.RoleClient); s != nil && s.source() == p.Local && binds(&p.Workload, s.workload) {
 			return s
 		}
 	}

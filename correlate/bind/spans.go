@@ -9,10 +9,23 @@ import (
 
 // claim is a span that says which socket it used.
 type claim struct {
-	e      *event.Event
-	p      *event.Span
-	method correlate.Method
-	taken  *exchange
+	trace        event.TraceID
+	span, parent event.SpanID
+	start, end   event.Time
+	method       correlate.Method
+	taken        *exchange
+}
+
+// answer is a span that names a model's response.
+type answer struct {
+	trace      event.TraceID
+	span       event.SpanID
+	start, end event.Time
+	workload   event.Workload
+}
+
+func answerOf(e *event.Event, p *event.Span) *answer {
+	return &answer{p.TraceID, p.SpanID, p.Start, e.Time, p.Workload}
 }
 
 // indexSpan takes in a span: what its workload runs, and which socket it names.
@@ -28,8 +41,9 @@ func (n *Node) indexSpan(e *event.Event, p *event.Span) {
 		n.spans = append(n.spans, e)
 	}
 	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
-		n.response(p.GenAI.ResponseID).span = e
-		n.horizon(waiting{e: e, response: p.GenAI.ResponseID}, nil)
+		a := answerOf(e, p)
+		n.response(p.GenAI.ResponseID).span = a
+		n.horizon(waiting{span: a, response: p.GenAI.ResponseID}, nil)
 	}
 }
 
@@ -43,9 +57,9 @@ func (n *Node) decideSpan(d decision, p *event.Span) {
 	r := correlate.Row{Key: correlate.TraceKey(p.TraceID), Event: d.e, Method: correlate.TraceContext, Late: d.late}
 	c := n.claim(d.e, p)
 	if c.s != nil {
-		r.Conn = c.s.conn
+		r.Conn = c.s.conn()
 		r.Method = c.method
-		cl := &claim{e: d.e, p: p, method: c.method}
+		cl := &claim{trace: p.TraceID, span: p.SpanID, parent: p.ParentID, start: p.Start, end: d.e.Time, method: c.method}
 		if x := c.s.exchangeFor(cl); x != nil {
 			n.claimed(x, cl)
 		} else {
@@ -56,7 +70,7 @@ func (n *Node) decideSpan(d decision, p *event.Span) {
 	n.ownSpan(d.e, p, c.s != nil)
 	if p.Stage == event.StageModel && p.GenAI.ResponseID != "" {
 		if rs := n.responses[p.GenAI.ResponseID]; rs != nil && rs.exchange != nil && rs.exchange.decided {
-			n.answered(rs.exchange, d.e)
+			n.answered(rs.exchange, answerOf(d.e, p))
 		}
 	}
 }
@@ -81,11 +95,12 @@ func (n *Node) claim(e *event.Event, p *event.Span) named {
 
 // keep remembers a claim whose exchange has not ended yet.
 func (s *socket) keep(c *claim, oldest event.Time) {
-	for len(s.claims) > 0 && (s.claims[0].taken != nil || s.claims[0].e.Time < oldest) {
-		s.claims[0] = nil
-		s.claims = s.claims[1:]
+	u := s.used()
+	for len(u.claims) > 0 && (u.claims[0].taken != nil || u.claims[0].end < oldest) {
+		u.claims[0] = nil
+		u.claims = u.claims[1:]
 	}
-	s.claims = append(s.claims, c)
+	u.claims = append(u.claims, c)
 }
 
 // exchangeFor finds the exchange that a span's claim is about, nil if it has
@@ -93,9 +108,10 @@ func (s *socket) keep(c *claim, oldest event.Time) {
 func (s *socket) exchangeFor(c *claim) *exchange {
 	var best *exchange
 	var most time.Duration
-	for i := len(s.recent) - 1; i >= 0; i-- {
-		x := s.recent[i]
-		if x.e.Time < c.p.Start.Add(-slack) && x.p.Ordinal != 0 {
+	list := s.recent()
+	for i := len(list) - 1; i >= 0; i-- {
+		x := list[i]
+		if x.e.Time < c.start.Add(-slack) && x.p.Ordinal != 0 {
 			break // earlier ones ended earlier still
 		}
 		if x.span != (event.SpanID{}) {
@@ -115,7 +131,7 @@ func (s *socket) claimFor(x *exchange) *claim {
 	}
 	var best *claim
 	var most time.Duration
-	for _, c := range s.claims {
+	for _, c := range s.used().claims {
 		if c.taken != nil {
 			continue
 		}
@@ -140,23 +156,23 @@ func agree(x *exchange, c *claim) (time.Duration, bool) {
 	if x.p.Role != event.RoleUnknown && x.server() != server {
 		return 0, false
 	}
-	over := min(x.e.Time, c.e.Time).Sub(max(x.p.Start, c.p.Start))
+	over := min(x.e.Time, c.end).Sub(max(x.p.Start, c.start))
 	if wire := x.p.Trace; !wire.TraceID.IsZero() {
-		caller := c.p.ParentID
+		caller := c.parent
 		if !server {
-			caller = c.p.SpanID
+			caller = c.span
 		}
 		switch {
 		case server && caller.IsZero(): // a new root
-		case wire.TraceID != c.p.TraceID || !wire.SpanID.IsZero() && wire.SpanID != caller:
+		case wire.TraceID != c.trace || !wire.SpanID.IsZero() && wire.SpanID != caller:
 			return 0, false
 		case !wire.SpanID.IsZero():
 			return over + time.Hour, over > -slack
 		}
 	}
-	began := c.p.Start >= x.p.Start.Add(-tick) && c.p.Start <= x.e.Time
+	began := c.start >= x.p.Start.Add(-tick) && c.start <= x.e.Time
 	if !server {
-		began = c.p.Start <= x.p.Start.Add(tick) && x.p.Start <= c.e.Time
+		began = c.start <= x.p.Start.Add(tick) && x.p.Start <= c.end
 	}
 	return over, began && x.p.Ordinal != 0
 }
@@ -168,19 +184,18 @@ const tick = time.Millisecond
 // claimed joins an exchange and the span that claims it.
 func (n *Node) claimed(x *exchange, c *claim) {
 	c.taken = x
-	x.span = c.p.SpanID
-	n.bindTo(x, correlate.TraceKey(c.p.TraceID), c.method)
-	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: c.p.SpanID, Method: c.method})
+	x.span = c.span
+	n.bindTo(x, correlate.TraceKey(c.trace), c.method)
+	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: c.span, Method: c.method})
 }
 
 // answered joins an exchange and the model span that names its response.
-func (n *Node) answered(x *exchange, span *event.Event) {
-	p := span.Payload.(*event.Span)
-	if x.span != (event.SpanID{}) || !binds(&p.Workload, x.s.workload) ||
-		x.p.Start < p.Start.Add(-slack) || x.e.Time > span.Time.Add(slack) {
+func (n *Node) answered(x *exchange, a *answer) {
+	if x.span != (event.SpanID{}) || !binds(&a.workload, x.s.workload) ||
+		x.p.Start < a.start.Add(-slack) || x.e.Time > a.end.Add(slack) {
 		return // ids of some servers come again
 	}
-	x.span = p.SpanID
-	n.bindTo(x, correlate.TraceKey(p.TraceID), correlate.ResponseID)
-	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: p.SpanID, Method: correlate.ResponseID})
+	x.span = a.span
+	n.bindTo(x, correlate.TraceKey(a.trace), correlate.ResponseID)
+	n.link(x, correlate.Link{Kind: correlate.LinkSpan, From: x.e.ID, Span: a.span, Method: correlate.ResponseID})
 }

@@ -58,13 +58,26 @@ func (n *Node) nameOf(w *event.Workload) podName {
 }
 
 // named returns what is known of a workload whose observer knows its uid alone.
-func (n *Node) named(w *event.Workload) *event.Workload {
+// It does not keep the event that names it.
+func (n *Node) named(w, before *event.Workload) *event.Workload {
 	if w.Pod == "" {
 		if p := n.dir.byUID[w.PodUID]; p != nil {
 			return &p.pod.Workload
 		}
 	}
-	return w
+	if before != nil && *before == *w {
+		return before
+	}
+	if k := n.known[*w]; k != nil {
+		return k
+	}
+	if len(n.known) >= maxWorkloads {
+		clear(n.known)
+	}
+	k := new(event.Workload)
+	*k = *w
+	n.known[*k] = k
+	return k
 }
 
 // agentic reports whether the workload is known to have agent spans.
@@ -174,5 +187,5 @@ func label(s string) uint32 {
 }
 
 func (n *Node) newLinker() *link.Linker {
-	return link.New(link.Config{Horizon: n.cfg.Horizon, Workspace: n.space})
+	return link.New(link.Config{Horizon: n.cfg.Horizon, Workspace: &n.space.link})
 }

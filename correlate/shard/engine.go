@@ -10,7 +10,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
-	"github.com/sennit-io/sennit/correlate/link"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/stitch"
 	"github.com/sennit-io/sennit/correlate/window"
@@ -30,6 +30,11 @@ type Config struct {
 	LiveEvery time.Duration
 	// Ablate breaks the engine on purpose; for tests of the scorer.
 	Ablate bind.Ablation
+	// Memory is how many bytes of packed events are kept in memory before what
+	// waits longest goes to Spill; 0 is no limit. It changes no result.
+	Memory int64
+	// Spill takes what the memory does not hold; nil leaves all in memory.
+	Spill hold.Spill
 	// Store keeps what was decided; nil keeps nothing.
 	Store state.Store
 }
@@ -69,6 +74,7 @@ type Engine struct {
 	filling  int64
 	order    []int64 // the quanta of buckets, sorted
 	late     []*event.Event
+	budget   *hold.Budget
 	done     event.Time // every quantum before has been worked
 	live     *live
 	stats    Stats
@@ -84,7 +90,7 @@ type Engine struct {
 // bindShard is one worker of bind and the nodes it owns.
 type bindShard struct {
 	sorted []*nodeWork // by name
-	space  link.Workspace
+	space  *bind.Space
 	out    bind.Out
 }
 
@@ -105,12 +111,13 @@ type stitchShard struct {
 func New(cfg Config, out Output) *Engine {
 	cfg.Shards = max(1, cfg.Shards)
 	e := &Engine{
-		cfg: cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
+		budget: hold.NewBudget(cfg.Memory, cfg.Spill),
+		cfg:    cfg, out: out, tracker: window.NewTracker(cfg.Window), dir: bind.NewDirectory(cfg.Window),
 		hub: bind.NewHub(cfg.Window), aliases: stitch.NewAliases(), graves: stitch.NewGraves(), buckets: make(map[int64]*bucket), nodes: make(map[string]*nodeWork),
 	}
 	for range cfg.Shards {
-		e.binds = append(e.binds, &bindShard{})
-		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, cfg.Ablate)})
+		e.binds = append(e.binds, &bindShard{space: bind.NewSpace(e.budget)})
+		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, e.budget, cfg.Ablate)})
 	}
 	if cfg.Live {
 		e.live = newLive(cfg, e.dir)
@@ -281,7 +288,7 @@ func (e *Engine) nodeWork(name string) *nodeWork {
 	w := e.nodes[name]
 	if w == nil {
 		shard := e.binds[hash(name)%uint64(len(e.binds))]
-		w = &nodeWork{name: name, shard: shard, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate, &shard.space)}
+		w = &nodeWork{name: name, shard: shard, node: bind.NewNode(name, e.cfg.Window, e.dir, e.cfg.Ablate, shard.space)}
 		e.nodes[name] = w
 		shard.sorted = append(shard.sorted, w)
 		slices.SortFunc(shard.sorted, func(a, b *nodeWork) int { return strings.Compare(a.name, b.name) })
@@ -290,6 +297,7 @@ func (e *Engine) nodeWork(name string) *nodeWork {
 }
 
 func (s *bindShard) work(start, end event.Time) {
+	s.space.Begin()
 	for _, w := range s.sorted {
 		if len(w.events) == 0 && w.node.Next() >= end {
 			continue
@@ -406,6 +414,9 @@ func (e *Engine) shardOf(k correlate.Key) *stitchShard {
 
 // collect commits what the quantum decided, then delivers it.
 func (e *Engine) collect(end event.Time) {
+	if e.err = e.lost(); e.err != nil {
+		return
+	}
 	for _, s := range e.stitches {
 		e.results = append(e.results, s.out.Timelines...)
 		e.gone = append(e.gone, s.out.Unmatched...)
@@ -419,6 +430,22 @@ func (e *Engine) collect(end event.Time) {
 	if len(e.results) > 0 || len(e.gone) > 0 {
 		e.deliver(end)
 	}
+}
+
+// lost returns why an event that waited is gone: what was decided without it must
+// not go out.
+func (e *Engine) lost() error {
+	for _, b := range e.binds {
+		if err := b.space.Err(); err != nil {
+			return err
+		}
+	}
+	for _, s := range e.stitches {
+		if err := s.s.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) deliver(mark event.Time) {
@@ -470,6 +497,7 @@ func (e *Engine) Stats() Stats {
 		dropped += n
 	}
 	ev.Held = ev.In + ev.Derived - ev.Joined - ev.Ambiguous - ev.Ambient - ev.Control - ev.Duplicate - ev.Late - dropped
+	s.Waiting = e.budget.Usage()
 	for _, st := range e.stitches {
 		s.Timelines.Open += st.s.Open()
 	}

@@ -3,6 +3,7 @@ package shard
 import (
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/stitch"
 )
 
@@ -13,6 +14,8 @@ type Stats struct {
 	Events    Events            `json:"events"`
 	Timelines Timelines         `json:"timelines"`
 	Joins     map[string]uint64 `json:"joins"` // joined events by method
+	// Waiting is what the events that are held take as bytes.
+	Waiting hold.Usage `json:"waiting"`
 }
 
 // Events counts events by their one final fate.

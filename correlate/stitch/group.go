@@ -19,10 +19,10 @@ const (
 type group struct {
 	rep     correlate.Key
 	keys    []correlate.Key
-	active  []correlate.Row // in no entry yet
+	active  []held // in no entry yet
 	links   []correlate.Link
 	aliases []correlate.Alias // that brought its keys together
-	doubts  []correlate.Doubt // that name it
+	doubts  []doubtful        // that name it
 	entries []*entry
 	numbers []numbered // the trace ids that have named a request
 	merged  bool       // another group came in since the last build
@@ -61,7 +61,7 @@ type entry struct {
 	rank       rank
 	rooted     bool // its root has ended; else it was closed by silence
 	start, end event.Time
-	rows       []correlate.Row
+	rows       []held
 	revision   uint32
 	next       event.Time // no revision before
 	print      uint64     // of what was last published
@@ -81,18 +81,24 @@ const (
 	rankOther
 )
 
-// add takes a row in.
-func (g *group) add(r correlate.Row) {
+// take takes note of a row that comes in.
+func (g *group) take(r *correlate.Row) {
 	start := startOf(r.Event)
 	if g.first == 0 || start < g.first {
 		g.first = start
 	}
 	g.last = max(g.last, r.Event.Time)
-	if !slices.Contains(g.keys, r.Key) {
-		g.keys = append(g.keys, r.Key)
-	}
-	g.active = append(g.active, r)
 	g.news = true
+}
+
+// keyAt returns the place of a key in the group's list.
+func (g *group) keyAt(k correlate.Key) uint32 {
+	at := slices.Index(g.keys, k)
+	if at < 0 {
+		at = len(g.keys)
+		g.keys = append(g.keys, k)
+	}
+	return uint32(at)
 }
 
 // reset empties a forgotten group for reuse, keeping its lists' room. The keys
@@ -108,9 +114,16 @@ func (g *group) reset() {
 
 // absorb takes over the rows and entries of another group.
 func (g *group) absorb(o *group) {
-	for _, k := range o.keys {
-		if !slices.Contains(g.keys, k) {
-			g.keys = append(g.keys, k)
+	places := make([]uint32, len(o.keys))
+	for i, k := range o.keys {
+		places[i] = g.keyAt(k)
+	}
+	for i := range o.active {
+		o.active[i].key = places[o.active[i].key]
+	}
+	for _, e := range o.entries {
+		for i := range e.rows {
+			e.rows[i].key = places[e.rows[i].key]
 		}
 	}
 	g.active = append(g.active, o.active...)

@@ -215,11 +215,11 @@ const maxDoubts = 1000
 func (s *Stitcher) addDoubts(g *group, t *timeline.Timeline, trees []tree, i int) {
 	f := s.forest
 	for _, d := range g.doubts {
-		at := startOf(d.Event)
+		at := d.start
 		if len(g.entries) > 1 && (at < t.Start.Add(-skew) || at > t.End.Add(skew)) || len(t.Ambiguous) >= maxDoubts {
 			continue
 		}
-		t.Ambiguous = append(t.Ambiguous, timeline.Ambiguous{EventID: d.Event.ID.String(), Candidates: correlate.Named(d.Candidates)})
+		t.Ambiguous = append(t.Ambiguous, timeline.Ambiguous{EventID: d.id.String(), Candidates: correlate.Named(d.candidates)})
 	}
 	for _, d := range s.doubts {
 		if !slices.Contains(d.candidates, i) || len(t.Ambiguous) >= maxDoubts {

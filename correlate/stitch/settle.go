@@ -53,12 +53,15 @@ func (s *Stitcher) settle(g *group, now event.Time) {
 // and that of the entries it may concern. A constant trace id can have
 // thousands of entries: of many, only those near the new rows are taken.
 func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link, entries []*entry) {
-	rows, entries = append(s.rows[:0], g.active...), s.pooled[:0]
+	u := &s.scratch
+	u.held, entries = append(u.held[:0], g.active...), s.pooled[:0]
 	many := g.crowded() && !g.merged
 	from, to := event.Never, event.Time(0)
 	if many {
-		for _, r := range g.active {
-			from, to = min(from, startOf(r.Event).Add(-skew)), max(to, r.Event.Time.Add(skew))
+		s.unpack(g)
+		for i := range u.events {
+			e := &u.events[i]
+			from, to = min(from, startOf(e).Add(-skew)), max(to, e.Time.Add(skew))
 		}
 	}
 	s.partial = false
@@ -67,20 +70,12 @@ func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link,
 			s.partial = true
 			continue
 		}
-		rows = append(rows, e.rows...)
+		u.held = append(u.held, e.rows...)
 		entries = append(entries, e)
 	}
-	byOrder := func(a, b correlate.Row) int {
-		if c := event.Compare(a.Event, b.Event); c != 0 || a.Copy == b.Copy {
-			return c
-		} else if a.Copy {
-			return 1
-		}
-		return -1
-	}
-	if !slices.IsSortedFunc(rows, byOrder) {
-		slices.SortFunc(rows, byOrder)
-	}
+	s.unpack(g)
+	u.sort()
+	rows = u.rows
 	links = g.links
 	if many && len(rows) > 0 {
 		links = s.links[:0]
@@ -91,7 +86,7 @@ func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link,
 		}
 		s.links = links
 	}
-	s.rows, s.pooled = rows, entries
+	s.pooled = entries
 	return rows, links, entries
 }
 
@@ -100,7 +95,7 @@ func (g *group) crowded() bool { return len(g.entries) > 8 }
 
 // unsettled reports whether some of the entry's rows wait for a settling point.
 func (e *entry) unsettled() bool {
-	return slices.ContainsFunc(e.rows, func(r correlate.Row) bool { return !r.Counted })
+	return slices.ContainsFunc(e.rows, func(h held) bool { return !h.counted() })
 }
 
 // trees lists the roots, those of known entries among them.
@@ -298,9 +293,13 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 	}
 	g.active = g.active[:0]
 	if len(trees) > 0 && len(g.entries) == 1 && cap(g.entries[0].rows) < len(rows) {
-		g.entries[0].rows = make([]correlate.Row, 0, len(rows))
+		g.entries[0].rows = make([]held, 0, len(rows))
 	}
 	for i := range rows {
+		h := s.scratch.held[i]
+		if rows[i].Counted {
+			h.flags |= rowCounted
+		}
 		t := s.treeOf[f.top(f.of[i])]
 		if into := trees[t].into; into >= 0 {
 			t = int32(into)
@@ -310,11 +309,12 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 				if e.dropped++; !rows[i].Counted {
 					s.settleFate(&rows[i], correlate.Dropped)
 				}
+				s.arena.Drop(h.ref)
 				continue
 			}
-			e.rows = append(e.rows, rows[i])
+			e.rows = append(e.rows, h)
 		} else {
-			g.active = append(g.active, rows[i])
+			g.active = append(g.active, h)
 		}
 	}
 }
@@ -329,19 +329,21 @@ func (s *Stitcher) prune(g *group, now event.Time) {
 			i++
 			continue
 		}
+		s.dropAll(e.rows)
 		g.entries = slices.Delete(g.entries, i, i+1)
 	}
 	if len(g.entries) <= 1 && (len(g.numbers) == 0 || len(g.numbers) == 1 && g.numbers[0].last == 1) {
 		return // it goes as a whole
 	}
-	g.active = slices.DeleteFunc(g.active, func(r correlate.Row) bool {
-		if r.Event.Time > oldest.Add(-s.cfg.Longest) {
+	g.active = slices.DeleteFunc(g.active, func(h held) bool {
+		if h.time > oldest.Add(-s.cfg.Longest) {
 			return false
 		}
-		s.settleFate(&r, correlate.Ambiguous)
+		s.settleHeld(g, &h, correlate.Ambiguous)
+		s.arena.Drop(h.ref)
 		return true
 	})
-	g.doubts = slices.DeleteFunc(g.doubts, func(d correlate.Doubt) bool { return d.Event.Time < oldest.Add(-s.cfg.Longest) })
+	g.doubts = slices.DeleteFunc(g.doubts, func(d doubtful) bool { return d.time < oldest.Add(-s.cfg.Longest) })
 	g.links = slices.DeleteFunc(g.links, func(l correlate.Link) bool { return l.Time < oldest.Add(-s.cfg.Longest) })
 }
 
@@ -364,8 +366,8 @@ func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
 	}
 	for _, e := range g.entries {
 		retire = max(retire, e.closed.Add(s.cfg.Retention))
-		if i := slices.IndexFunc(e.rows, func(r correlate.Row) bool { return !r.Counted }); i >= 0 {
-			s.schedule(g, now+1, max(e.next, e.rows[i].Event.Time.Add(s.cfg.Lateness)))
+		if i := slices.IndexFunc(e.rows, func(h held) bool { return !h.counted() }); i >= 0 {
+			s.schedule(g, now+1, max(e.next, e.rows[i].time.Add(s.cfg.Lateness)))
 		}
 	}
 	if len(g.entries) == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/stitch"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -50,7 +51,7 @@ func BenchmarkStitchSteady(b *testing.B) {
 			cfg := window.Default()
 			cfg.Lateness, cfg.Retention = 2*time.Second, 5*time.Second
 			graves := stitch.NewGraves()
-			s := stitch.New(cfg, bind.NewDirectory(cfg), graves, bind.Ablation{})
+			s := stitch.New(cfg, bind.NewDirectory(cfg), graves, hold.NewBudget(0, nil), bind.Ablation{})
 			var out stitch.Out
 			now, serial, closed := base, uint64(0), uint64(0)
 			step := func() {

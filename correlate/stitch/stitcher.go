@@ -8,6 +8,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
@@ -24,8 +25,9 @@ type Stitcher struct {
 	graves  *Graves
 	forest  *forest
 	maker   maker
-	free    []*group        // forgotten ones, for reuse
-	rows    []correlate.Row // scratch of settle, as are the next ones
+	free    []*group // forgotten ones, for reuse
+	arena   *hold.Arena
+	scratch scratch // of settle, as are the next ones
 	links   []correlate.Link
 	pooled  []*entry
 	rootOf  map[event.ID]*entry
@@ -61,10 +63,11 @@ func (o *Out) Reset() {
 	*o = Out{Timelines: o.Timelines[:0], Unmatched: o.Unmatched[:0], Gone: o.Gone[:0], buried: o.buried[:0]}
 }
 
-// New returns an empty stitcher. The shards of one engine share dir and graves.
-func New(cfg window.Config, dir *bind.Directory, graves *Graves, ablate bind.Ablation) *Stitcher {
+// New returns an empty stitcher. The shards of one engine share dir, graves and
+// budget.
+func New(cfg window.Config, dir *bind.Directory, graves *Graves, budget *hold.Budget, ablate bind.Ablation) *Stitcher {
 	s := &Stitcher{
-		cfg: cfg, dir: dir, graves: graves, ablate: ablate,
+		cfg: cfg, dir: dir, graves: graves, arena: hold.New(budget), ablate: ablate,
 		groups: make(map[correlate.Key]*group), forest: newForest(), rootOf: make(map[event.ID]*entry),
 	}
 	s.forest.inside = func(a netip.Addr, t event.Time) bool { return dir.Pod(a, t) != nil }
@@ -75,7 +78,7 @@ func New(cfg window.Config, dir *bind.Directory, graves *Graves, ablate bind.Abl
 // Add takes rows and links in; rep is the representative of their keys.
 func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *Out) {
 	g := s.group(rep)
-	if r.Late && g.holds(r.Event.ID) {
+	if r.Late && s.holds(g, r.Event.ID) {
 		out.Fates[correlate.Duplicate]++
 		out.Unmatched = append(out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: correlate.Duplicate})
 		return
@@ -93,7 +96,8 @@ func (s *Stitcher) Add(rep correlate.Key, r correlate.Row, now event.Time, out *
 			return
 		}
 	}
-	g.add(r)
+	g.take(&r)
+	g.active = append(g.active, s.hold(g, &r))
 	due := max(now, s.dueOf(r))
 	switch {
 	case g.looked:
@@ -141,7 +145,7 @@ func (s *Stitcher) Doubt(rep correlate.Key, d correlate.Doubt, now event.Time) {
 	if g == nil || len(g.doubts) >= maxDoubts {
 		return
 	}
-	g.doubts = append(g.doubts, d)
+	g.doubts = append(g.doubts, doubtful{d.Event.ID, d.Event.Time, startOf(d.Event), d.Candidates})
 	g.news = true
 	if g.looked {
 		s.schedule(g, now, now.Add(s.cfg.Settle))
@@ -159,16 +163,25 @@ func (s *Stitcher) Detach(rep correlate.Key) *Group {
 		return nil
 	}
 	s.drop(g)
-	return &Group{g}
+	return &Group{g, s.arena}
 }
 
 // Group is a group on the move.
-type Group struct{ g *group }
+type Group struct {
+	g     *group
+	arena *hold.Arena
+}
 
 // Absorb makes the group part of the one of rep.
 func (s *Stitcher) Absorb(rep correlate.Key, moved *Group, now event.Time) {
 	g := s.group(rep)
 	wake := min(g.wake, moved.g.wake)
+	if moved.arena != s.arena {
+		s.move(moved.g.active, moved.arena)
+		for _, e := range moved.g.entries {
+			s.move(e.rows, moved.arena)
+		}
+	}
 	g.absorb(moved.g)
 	s.schedule(g, now, max(now, min(wake, now.Add(s.cfg.Settle))))
 }
@@ -180,7 +193,7 @@ func (s *Stitcher) group(rep correlate.Key) *group {
 			g, s.free = s.free[n-1], s.free[:n-1]
 			g.reset()
 		} else {
-			g = &group{active: make([]correlate.Row, 0, 16), links: make([]correlate.Link, 0, 16)}
+			g = &group{}
 		}
 		g.rep, g.wake, g.heapAt = rep, event.Never, -1
 		s.groups[rep] = g
@@ -246,6 +259,9 @@ func (s *Stitcher) Next() event.Time {
 	return s.wakes[0].wake
 }
 
+// Err returns why an event could not be read back, nil if none was lost.
+func (s *Stitcher) Err() error { return s.arena.Err() }
+
 // Open counts the groups that have no closed request yet.
 func (s *Stitcher) Open() uint64 {
 	n := uint64(0)
@@ -272,7 +288,11 @@ func (s *Stitcher) Advance(end event.Time, out *Out) {
 // retire forgets a group whose retention is over.
 func (s *Stitcher) retire(g *group, now event.Time) {
 	for i := range g.active {
-		s.settleFate(&g.active[i], correlate.Ambiguous)
+		s.settleHeld(g, &g.active[i], correlate.Ambiguous)
+	}
+	s.dropAll(g.active)
+	for _, e := range g.entries {
+		s.dropAll(e.rows)
 	}
 	for _, n := range g.numbers {
 		s.out.buried = append(s.out.buried, tombstone{key: n.key, number: n.last, last: g.last})
@@ -290,13 +310,21 @@ func (s *Stitcher) settleFate(r *correlate.Row, fate correlate.Fate) {
 		return
 	}
 	s.out.Fates[fate]++
-	s.out.Unmatched = append(s.out.Unmatched, correlate.Unmatched{Event: r.Event, Fate: fate})
+	s.out.Unmatched = append(s.out.Unmatched, correlate.Unmatched{Event: r.Event.Clone(), Fate: fate})
+}
+
+// settleHeld does so with a row that is not unpacked.
+func (s *Stitcher) settleHeld(g *group, h *held, fate correlate.Fate) {
+	s.scratch.batch.Reset()
+	var e event.Event
+	r := s.row(g, h, &e, &s.scratch.batch)
+	s.settleFate(&r, fate)
 }
 
 // holds reports whether the group has the event already.
-func (g *group) holds(id event.ID) bool {
-	has := func(rows []correlate.Row) bool {
-		return slices.ContainsFunc(rows, func(r correlate.Row) bool { return r.Event.ID == id })
+func (s *Stitcher) holds(g *group, id event.ID) bool {
+	has := func(rows []held) bool {
+		return slices.ContainsFunc(rows, func(h held) bool { return s.arena.ID(h.ref) == id })
 	}
 	return has(g.active) || slices.ContainsFunc(g.entries, func(e *entry) bool { return has(e.rows) })
 }

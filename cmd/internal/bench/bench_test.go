@@ -151,11 +151,11 @@ func TestPartOf(t *testing.T) {
 func TestHold(t *testing.T) {
 	const n = 5_000
 	for _, what := range Holds() {
-		h, err := Hold(what, n)
+		h, err := Hold(what, n, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		least := 100.0 // less than any event takes
+		least := 50.0 // less than any event takes
 		if h.EngineHeld != uint64(h.Events) || h.BytesPerItem < least {
 			t.Errorf("of %d events of %s %d are held in %.0f bytes each", h.Events, what, h.EngineHeld, h.BytesPerItem)
 		}
@@ -163,7 +163,10 @@ func TestHold(t *testing.T) {
 			t.Errorf("%d timelines are open with %d %s, want %d", h.Open, n, what, want)
 		}
 	}
-	if _, err := Hold("grudges", 1); err == nil {
+	if h, err := Hold("unbound", 200_000, 1<<20); err != nil || h.Spilled == 0 || h.Memory > 4<<20 {
+		t.Errorf("with a megabyte %d bytes are in memory and %d on the disk (%v)", h.Memory, h.Spilled, err)
+	}
+	if _, err := Hold("grudges", 1, 0); err == nil {
 		t.Error("anything can be held")
 	}
 }

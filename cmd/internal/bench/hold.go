@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sennit-io/sennit/cmd/internal/render"
+	"github.com/sennit-io/sennit/cmd/internal/spill"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/scan"
@@ -26,11 +27,19 @@ type Held struct {
 	Events    int    `json:"events"`
 	HeapBytes uint64 `json:"heap_bytes"` // in use after a collection, above an empty engine's
 	// BytesPerItem is HeapBytes over Items.
-	BytesPerItem float64       `json:"bytes_per_item"`
-	CPU          time.Duration `json:"cpu_ns"` // to take them in
-	Open         uint64        `json:"timelines_open"`
-	EngineHeld   uint64        `json:"events_held"`
-	Ended        uint64        `json:"events_ended"` // whose fate is decided: of these only what the engine still needs is held
+	BytesPerItem float64 `json:"bytes_per_item"`
+	// PeakRSS is the most memory that the process had meanwhile, garbage and the bench
+	// itself included.
+	PeakRSS uint64 `json:"peak_rss_bytes"`
+	// Memory and Spilled are the packed events in memory and on the disk, Limit the
+	// budget of the former.
+	Limit      int64         `json:"limit_bytes"`
+	Memory     int64         `json:"packed_memory_bytes"`
+	Spilled    int64         `json:"packed_spilled_bytes"`
+	CPU        time.Duration `json:"cpu_ns"` // to take them in
+	Open       uint64        `json:"timelines_open"`
+	EngineHeld uint64        `json:"events_held"`
+	Ended      uint64        `json:"events_ended"` // whose fate is decided: of these only what the engine still needs is held
 }
 
 // holds are the things that can be held, and how event n of one is made.
@@ -108,8 +117,9 @@ func (nowhere) Unmatched(*shard.Unmatched)  {}
 func Holds() []string { return slices.Sorted(maps.Keys(holds)) }
 
 // Hold fills an engine as the processor would: with turns of events that were read
-// from their wire form. Then time passes until all of them have been worked.
-func Hold(what string, items int) (Held, error) {
+// from their wire form. Then time passes until all of them have been worked. Packed
+// events beyond so many bytes of memory go to a file; 0 keeps all in memory.
+func Hold(what string, items int, memory int64) (Held, error) {
 	h, ok := holds[what]
 	if !ok {
 		return Held{}, fmt.Errorf("%q cannot be held", what)
@@ -117,14 +127,23 @@ func Hold(what string, items int) (Held, error) {
 	cfg := shard.DefaultConfig()
 	cfg.Shards, cfg.Window = runtime.GOMAXPROCS(0), window.Default()
 	cfg.Window.Lateness = 2 * time.Second
+	if memory > 0 {
+		file, err := spill.Open("")
+		if err != nil {
+			return Held{}, err
+		}
+		defer file.Close()
+		cfg.Memory, cfg.Spill = memory, file
+	}
 	e := shard.New(cfg, nowhere{})
 	reader := event.WireReader{Strings: new(scan.Intern)}
 	before := inUse()
+	forgetPeak()
 	cpu, _ := usage()
 	const turn = 4096
 	at := event.Time(1_767_225_600e9)
 	events := items * h.each
-	step := event.Time(10*time.Second) / event.Time(max(1, events)) // all within ten seconds
+	step := event.Time(max(10*time.Second/time.Duration(max(1, events)), 10*time.Microsecond)) // within ten seconds, but at most 100,000 a second
 	var wire []byte
 	var made event.Batch
 	for n := 0; n < events; {
@@ -139,13 +158,18 @@ func Hold(what string, items int) (Held, error) {
 		}
 		e.Push(b, at+event.Time(n)*step)
 	}
-	for range 10 { // seconds, so that all is bound that can be
+	at += event.Time(events) * step
+	for range 10 { // so that all is bound that can be
 		at = at.Add(2 * time.Second)
-		e.Push(&event.Batch{}, at.Add(10*time.Second))
+		e.Push(&event.Batch{}, at)
 	}
-	cpuNow, _ := usage()
+	if err := e.Err(); err != nil {
+		return Held{}, err
+	}
+	cpuNow, peak := usage()
 	s := e.Stats()
 	held := Held{What: what, Items: items, Events: events, HeapBytes: inUse() - before, CPU: cpuNow - cpu, Open: s.Timelines.Open, EngineHeld: s.Events.Held}
+	held.PeakRSS, held.Limit, held.Memory, held.Spilled = peak, s.Waiting.Limit, s.Waiting.Memory, s.Waiting.Spilled
 	held.BytesPerItem = float64(held.HeapBytes) / float64(max(1, items))
 	runtime.KeepAlive(e)
 	return held, nil
@@ -162,9 +186,10 @@ func inUse() uint64 {
 
 // WriteText writes a line.
 func (h *Held) WriteText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%-8s %s items, %s events: %d MiB of heap, %.0f bytes an item; %.2f µs of CPU an event; %s events held, %s timelines open\n", h.What,
+	_, err := fmt.Fprintf(w, "%-8s %s items, %s events: %d MiB of heap, %.0f bytes an item; %.2f µs of CPU an event; %s events held, %s timelines open; packed %d MiB in memory, %d MiB on the disk; peak RSS %d MiB\n", h.What,
 		render.Grouped(uint64(h.Items)), render.Grouped(uint64(h.Events)), h.HeapBytes>>20, h.BytesPerItem,
-		float64(h.CPU.Microseconds())/float64(max(1, h.Events)), render.Grouped(h.EngineHeld), render.Grouped(h.Open))
+		float64(h.CPU.Microseconds())/float64(max(1, h.Events)), render.Grouped(h.EngineHeld), render.Grouped(h.Open),
+		h.Memory>>20, h.Spilled>>20, h.PeakRSS>>20)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,13 @@ func usage() (cpu time.Duration, maxRSS uint64) {
 		maxRSS *= 1024 // everybody else counts kilobytes
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), maxRSS
+}
+
+// forgetPeak makes the most memory that the process held count from here on, where
+// the kernel can (Linux); elsewhere it stays that since the start.
+func forgetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
 // rss is the memory of the process now; 0 where /proc does not say.

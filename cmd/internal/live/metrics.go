@@ -177,6 +177,9 @@ func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes 
 var (
 	descEvents    = prometheus.NewDesc("sennit_events_total", "Events that entered (in, derived) and their one final fate.", []string{"fate", "reason"}, nil)
 	descHeld      = prometheus.NewDesc("sennit_events_held", "Events whose fate is open: in + derived less all fates.", nil, nil)
+	descWaiting   = prometheus.NewDesc("sennit_waiting_bytes", "Size of the events whose fate or retention is open, packed, by where they are.", []string{"where"}, nil)
+	descBudget    = prometheus.NewDesc("sennit_waiting_budget_bytes", "How much of them is kept in memory (--memory), 0 for all.", nil, nil)
+	descSpill     = prometheus.NewDesc("sennit_waiting_chunks_total", "Chunks of them that were read back from the disk (fetched), and that it did not take, so that they stayed in memory (refused).", []string{"what"}, nil)
 	descTimelines = prometheus.NewDesc("sennit_timelines_total", "Timelines by what happened to them.", []string{"what"}, nil)
 	descOpen      = prometheus.NewDesc("sennit_timelines_open", "Timelines that are not closed yet.", nil, nil)
 	descJoins     = prometheus.NewDesc("sennit_joins_total", "Joined events by method.", []string{"method"}, nil)
@@ -213,7 +216,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
+		descEvents, descHeld, descWaiting, descBudget, descSpill, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
 		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
@@ -254,6 +257,12 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range m.drops { // before the engine
 		count(descEvents, n, "refused", reason)
 	}
+	w := &m.stats.Waiting
+	put(descWaiting, prometheus.GaugeValue, float64(w.Memory), "memory")
+	put(descWaiting, prometheus.GaugeValue, float64(w.Spilled), "disk")
+	put(descBudget, prometheus.GaugeValue, float64(w.Limit))
+	count(descSpill, w.Fetched, "fetched")
+	count(descSpill, w.Refused, "refused")
 	put(descHeld, prometheus.GaugeValue, float64(e.Held))
 	t := &m.stats.Timelines
 	count(descTimelines, t.Closed, "closed")

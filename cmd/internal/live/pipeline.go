@@ -21,6 +21,7 @@ import (
 type PipelineOptions struct {
 	Shards int // 0 for one a core
 	Window window.Config
+	Memory int64  // of waiting events, 0 for no limit
 	Out    string // file of the timelines; "-" for standard output
 	Rotate ndjson.Rotation
 	Rules  *detect.Set
@@ -42,7 +43,7 @@ type pipeline struct {
 
 func openPipeline(ctx context.Context, js jetstream.JetStream, s Service, out PipelineOptions, o *ops, leading *leadership) (*pipeline, error) {
 	w := newShowing(out.Sinks, s.Log)
-	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Rules: out.Rules, Reload: out.Reload, Leads: leading.now, Log: s.Log, Tracer: s.tracer()}
+	opts := Options{Dir: filepath.Join(s.Dir, "state"), Shards: out.Shards, Window: out.Window, Memory: out.Memory, Rules: out.Rules, Reload: out.Reload, Leads: leading.now, Log: s.Log, Tracer: s.tracer()}
 	if w != nil {
 		opts.Watch, opts.WatchEvery = w.take, showEvery
 	}

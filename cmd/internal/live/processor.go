@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/sennit-io/sennit/cmd/internal/spill"
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/state/disk"
@@ -55,6 +56,9 @@ type Options struct {
 	// must not change them, and hold nobody up.
 	Watch      func(t *timeline.Timeline)
 	WatchEvery time.Duration
+	// Memory is how many bytes of waiting events stay in memory; the rest goes to a
+	// file in Dir. 0 is no limit.
+	Memory int64
 	// Committed is told of a turn's events as soon as they are in the state, and how
 	// long that took; nil for nobody. They must not be changed.
 	Committed func(events []event.Event, took time.Duration)
@@ -82,6 +86,7 @@ type Processor struct {
 	opts    Options
 	js      jetstream.JetStream
 	store   *disk.Store
+	waiting *spill.File
 	engine  *shard.Engine
 	watch   *detect.Watch
 	unpack  unpacker
@@ -132,7 +137,12 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
+	waiting, err := spill.Open(o.Dir)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	cfg.Memory, cfg.Spill = o.Memory, waiting
+	p := &Processor{opts: o, js: js, store: store, waiting: waiting, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
 	p.engine = shard.New(cfg, p)
 	m.rules(o.Rules)
 	p.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
@@ -140,7 +150,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		err = p.recover()
 	}
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, store.Close(), waiting.Close())
 	}
 	return p, nil
 }
@@ -191,7 +201,7 @@ func (p *Processor) Timelines(prefix string, f func(text []byte) error) error {
 func (p *Processor) Alerts(f func(text []byte) error) error { return p.store.Alerts(f) }
 
 // Close gives the state back without Run.
-func (p *Processor) Close() error { return p.store.Close() }
+func (p *Processor) Close() error { return errors.Join(p.store.Close(), p.waiting.Close()) }
 
 // Run works until ctx ends; then it finishes its turn, sends what it can, and
 // returns nil. When the bus is away it waits. An error is one that waiting does
@@ -200,7 +210,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
 		p.metrics.ready(errors.New("ending"))
-		err = errors.Join(err, p.store.Sync(), p.store.Close())
+		err = errors.Join(err, p.store.Sync(), p.Close())
 	}()
 	for ctx.Err() == nil {
 		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})

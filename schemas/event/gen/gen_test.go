@@ -32,6 +32,7 @@ func TestCommittedCodeIsWhatTheTypesGive(t *testing.T) {
 	}
 	f("../codec_json_gen.go", emitAppend)
 	f("../codec_wire_gen.go", emitWire)
+	f("../codec_pack_gen.go", emitPack)
 	f("../../../ingest/recording/payloads_gen.go", emitDecode)
 }
 

@@ -1,7 +1,8 @@
 // Command gen writes what follows from the declarations of package event alone:
 // how an event is written as JSON (in package event) and read back (in
-// ingest/recording), and, with the numbers of event.proto, its protobuf codec. It reads the source, not the compiled package, so that
-// it still works when generated code no longer fits the types.
+// ingest/recording), how it is packed in memory, and, with the numbers of
+// event.proto, its protobuf codec. It reads the source, not the compiled package,
+// so that it still works when generated code no longer fits the types.
 //
 // Run it by "go generate" in schemas/event.
 package main
@@ -22,6 +23,7 @@ func main() {
 	appendOut := flag.String("append", "codec_json_gen.go", "file of the writers")
 	decodeOut := flag.String("decode", "../../ingest/recording/payloads_gen.go", "file of the readers")
 	wireOut := flag.String("wire", "codec_wire_gen.go", "file of the protobuf codec")
+	packOut := flag.String("pack", "codec_pack_gen.go", "file of the packed codec")
 	flag.Parse()
 
 	m, err := load(*src)
@@ -31,7 +33,7 @@ func main() {
 	for _, out := range []struct {
 		path string
 		emit func(*bytes.Buffer, *model) error
-	}{{*appendOut, emitAppend}, {*decodeOut, emitDecode}, {*wireOut, emitWire}} {
+	}{{*appendOut, emitAppend}, {*decodeOut, emitDecode}, {*wireOut, emitWire}, {*packOut, emitPack}} {
 		var buf bytes.Buffer
 		if err := out.emit(&buf, m); err != nil {
 			log.Fatal(err)
