@@ -57,6 +57,20 @@ func (b *Batch) Reset() {
 	b.lists.reset()
 }
 
+// Next returns an empty batch that goes on in the chunks that this one has begun, so
+// that many small batches, which are kept, take no more than a large one. From then on
+// neither may be reset, and this one must not be added to.
+func (b *Batch) Next() *Batch {
+	return &Batch{
+		Events: make([]Event, 0, len(b.Events)),
+
+		edges: b.edges.rest(), flows: b.flows.rest(), httpFlows: b.httpFlows.rest(), dns: b.dns.rest(), sockets: b.sockets.rest(),
+		exchanges: b.exchanges.rest(), hellos: b.hellos.rest(), processes: b.processes.rest(), syscalls: b.syscalls.rest(), spans: b.spans.rest(),
+		spanLogs: b.spanLogs.rest(), pods: b.pods.rest(), services: b.services.rest(), losses: b.losses.rest(), clocks: b.clocks.rest(),
+		lists: b.lists.rest(),
+	}
+}
+
 // The New methods return a zeroed payload that lives as long as the batch.
 
 func (b *Batch) NewEdgeRequest() *EdgeRequest { return b.edges.next() }
@@ -96,3 +110,12 @@ func (s *slab[T]) next() *T {
 }
 
 func (s *slab[T]) reset() { s.used = 0 }
+
+// rest is what is left of the chunk that was begun last.
+func (s *slab[T]) rest() slab[T] {
+	i, j := s.used/slabChunk, s.used%slabChunk
+	if j == 0 {
+		return slab[T]{}
+	}
+	return slab[T]{chunks: []*[slabChunk]T{s.chunks[i]}, used: j}
+}

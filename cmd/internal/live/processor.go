@@ -74,6 +74,7 @@ type Processor struct {
 	unpack  unpacker
 	metrics *Metrics
 
+	batch    *event.Batch // the last one
 	outbox   *outbox
 	now      event.Time
 	stored   time.Time // of the last message
@@ -112,7 +113,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	if err != nil {
 		return nil, err
 	}
-	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
+	p := &Processor{opts: o, js: js, store: store, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position(), batch: new(event.Batch)}
 	p.engine = shard.New(cfg, p)
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()

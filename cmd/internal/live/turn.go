@@ -57,7 +57,8 @@ func (t *turn) push(m *bus.Message, b *event.Batch) {
 
 // take opens one envelope. What cannot be read goes to the dead letters.
 func (t *turn) take(m *bus.Message) *event.Batch {
-	b := new(event.Batch)
+	b := t.p.batch.Next()
+	t.p.batch = b
 	if err := t.p.unpack.take(m, b); err != nil {
 		t.bury(m, err)
 	}
