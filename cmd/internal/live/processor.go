@@ -3,16 +3,16 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
-	"github.com/sennit-io/sennit/correlate/state"
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
@@ -43,15 +43,16 @@ type Options struct {
 	// Keep is how long closed timelines can be looked up after their end, 0 for a
 	// day.
 	Keep time.Duration
-	// Committed is told of a turn's events as soon as they are in the state, and how
-	// long that took; nil for nobody. They must not be changed.
-	Committed func(events []event.Event, took time.Duration)
+	// Committed is told of what a turn has pushed as soon as it is in the state, and
+	// how long that took; nil for nobody. The events must not be changed.
+	Committed func(pushes []disk.Push, took time.Duration)
 }
 
 // A turn takes at most so much at once; one envelope more may come.
 const (
 	turnEvents  = 4096
 	idleWait    = 200 * time.Millisecond
+	busyWait    = 20 * time.Millisecond
 	tickEvery   = 500 * time.Millisecond // while nothing else comes
 	quietTurns  = time.Minute            // after so long a turn of ticks alone is committed too
 	followEvery = 500 * time.Millisecond
@@ -59,6 +60,8 @@ const (
 	// anew: it may be one that the bus has forgotten.
 	deaf      = 10 * time.Second
 	syncEvery = time.Second
+	// reportEvery is how often the engine is asked for its counters.
+	reportEvery = 100 * time.Millisecond
 	// forget is how long after its last envelope a sender is remembered.
 	forget = 24 * time.Hour
 )
@@ -89,6 +92,10 @@ type Processor struct {
 	told     []alert.Alert // of the alerts, in this turn
 	failure  error         // of the state, while the engine was deciding
 	synced   time.Time
+	syncing  chan error // of a Sync under way, nil for none
+	reported time.Time
+	results  []disk.Result // of the last turn, kept for their room
+	text     []byte
 }
 
 // NewProcessor opens the state and makes the engine what it was. Errors are
@@ -130,7 +137,14 @@ func (p *Processor) recover() error {
 		return err
 	}
 	p.muted = true
-	err := p.store.Recover(new(scan.Intern), func(now event.Time, b *event.Batch) error {
+	err := p.store.Recover(new(scan.Intern), func(now event.Time, envelope []byte, b *event.Batch) error {
+		if envelope != nil {
+			b = p.batch.Next()
+			p.batch = b
+			if _, err := p.unpack.opener.Open(envelope, b); err != nil {
+				return fmt.Errorf("%w (%w)", disk.ErrDamaged, err)
+			}
+		}
 		events += len(b.Events)
 		p.engine.Push(b, now)
 		return p.engine.Err()
@@ -188,11 +202,11 @@ func (p *Processor) had(t *timeline.Timeline) (ids []string, err error) {
 		}
 	}
 	if before == nil {
-		if before, err = p.store.Timeline(t.ID); errors.Is(err, state.ErrNotFound) {
-			return nil, nil
-		} else if err != nil {
+		note, err := p.store.Note(disk.KindTimeline, t.ID)
+		if note == "" || err != nil {
 			return nil, err
 		}
+		return strings.Split(note, "\n"), nil
 	}
 	for _, a := range before.Alerts {
 		ids = append(ids, a.AlertID)
@@ -229,7 +243,12 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
 		p.metrics.ready(false)
-		err = errors.Join(err, p.store.Sync(), p.store.Close())
+		if p.syncing != nil {
+			err = errors.Join(err, <-p.syncing)
+		}
+		p.reported = time.Time{}
+		p.report(0)
+		err = errors.Join(err, p.store.Close())
 	}()
 	for ctx.Err() == nil {
 		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})
@@ -254,7 +273,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	}
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := p.send(sending); err != nil {
+	if err := p.send(sending, true); err != nil {
 		if errors.Is(err, errState) {
 			return err
 		}
@@ -287,7 +306,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		if err := t.work(); err != nil {
 			return err
 		}
-		if err := p.send(ctx); errors.Is(err, errState) {
+		if err := p.send(ctx, false); errors.Is(err, errState) {
 			return err
 		} else if err != nil {
 			p.away(ctx, err)
@@ -298,19 +317,45 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")
 			return nil
 		}
-		if time.Since(p.synced) > syncEvery {
-			p.synced = time.Now()
-			if err := p.store.Sync(); err != nil {
-				return err
-			}
+		if err := p.sync(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// send sends what waits if this processor leads, and ticks if nothing comes. One
-// that does not lead follows what is sent.
-func (p *Processor) send(ctx context.Context) error {
+// sync has the state made safe now and then, beside the turns.
+func (p *Processor) sync() error {
+	if p.syncing != nil {
+		select {
+		case err := <-p.syncing:
+			if p.syncing = nil; err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	if time.Since(p.synced) < syncEvery {
+		return nil
+	}
+	p.synced, p.syncing = time.Now(), make(chan error, 1)
+	go func(done chan<- error) { done <- p.store.Sync() }(p.syncing)
+	return nil
+}
+
+// report gives the counters to the metrics, now and then.
+func (p *Processor) report(pending uint64) {
+	if time.Since(p.reported) < reportEvery {
+		return
+	}
+	p.reported = time.Now()
+	p.metrics.engine(p.engine, p.now, pending, p.store.Size())
+}
+
+// send sends what waits if this processor leads, with all until it has arrived, and
+// ticks if nothing comes. One that does not lead follows what is sent.
+func (p *Processor) send(ctx context.Context, all bool) error {
 	leads := p.opts.Leads()
 	p.metrics.lead(leads)
 	if leads && time.Since(p.heard) > tickEvery && time.Since(p.ticked) > tickEvery {
@@ -324,6 +369,9 @@ func (p *Processor) send(ctx context.Context) error {
 	if p.stored.IsZero() {
 		return nil // it is not known yet how far the events are
 	}
+	if !leads && len(p.outbox.flying) > 0 { // it led until now
+		p.outbox.ground()
+	}
 	if p.outbox.behind() && leads || !leads && time.Since(p.followed) > followEvery {
 		p.followed = time.Now()
 		if err := p.outbox.follow(ctx, p.stored); err != nil {
@@ -333,16 +381,5 @@ func (p *Processor) send(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	return p.outbox.send(ctx)
-}
-
-func outboxOf(list []*timeline.Timeline, told []alert.Alert) (out []disk.Message) {
-	for _, t := range list {
-		out = append(out, disk.Message{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Data: t.AppendJSON(nil)})
-	}
-	for i := range told {
-		a := &told[i]
-		out = append(out, disk.Message{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Data: a.AppendJSON(nil)})
-	}
-	return out
+	return p.outbox.send(ctx, all)
 }

@@ -23,20 +23,21 @@ type counts interface {
 
 // take appends the events of one envelope. What was taken before is passed over,
 // what is missing becomes a loss, and what claims to be of another node is dropped.
-// A tick has none. An error says that the envelope cannot be read, and never will be.
-func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
+// A tick has none. Whole says that they are those of the envelope, no more and no
+// less. An error says that the envelope cannot be read, and never will be.
+func (u *unpacker) take(m *bus.Message, b *event.Batch) (whole bool, err error) {
 	if m.Tick {
-		return nil
+		return false, nil
 	}
 	before := len(b.Events)
 	if m.Err != nil {
 		u.counts.envelope("poison", 1)
-		return m.Err
+		return false, m.Err
 	}
 	h, err := u.opener.Open(m.Data, b)
 	if err != nil {
 		u.counts.envelope("poison", 1)
-		return err
+		return false, err
 	}
 	events := b.Events[before:]
 	var newest event.Time
@@ -47,9 +48,10 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 	if duplicate {
 		b.Events = b.Events[:before]
 		u.counts.envelope("duplicate", 1)
-		return nil
+		return false, nil
 	}
 	u.counts.envelope("taken", 1)
+	all := len(b.Events)
 	kept := b.Events[:before]
 	for i := range events {
 		if n := events[i].Node; n != "" && n != m.Node {
@@ -59,6 +61,7 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 		kept = append(kept, events[i])
 	}
 	b.Events = kept
+	whole = len(kept) == all && missing == 0
 	if missing > 0 {
 		u.counts.envelope("missing", missing)
 		e := b.Add(event.KindLoss, h.Source)
@@ -72,5 +75,5 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 		*loss = event.Loss{Of: h.Source, From: since, To: e.Time, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"}
 		e.Payload = loss
 	}
-	return nil
+	return whole, nil
 }

@@ -215,7 +215,7 @@ func TestUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack, err := bus.Publish(processor.js, bus.OutTimeline, "x/1", []byte("{}"), 0)
+	ack, err := bus.Publish(processor.js, bus.OutTimeline, []string{"x/1"}, bus.Pack([]byte("{}")), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
