@@ -22,7 +22,7 @@ var parts = []struct{ prefix, part string }{
 	{"github.com/sennit-io/sennit/correlate/state/disk", "state"},
 	{"github.com/dgraph-io/", "state"},
 	{"github.com/sennit-io/sennit/correlate/", "engine"},
-	{"github.com/sennit-io/sennit/cmd/internal/live.(*Processor).render", "outbox"},
+	{"github.com/sennit-io/sennit/schemas/timeline.(*Timeline).AppendJSON", "outbox"},
 	{"github.com/sennit-io/sennit/cmd/internal/live.(*outbox)", "outbox"},
 	{"github.com/sennit-io/sennit/cmd/internal/live.(*Processor).judge", "rules"},
 	{"github.com/sennit-io/sennit/cmd/internal/live", "turn"},

@@ -95,7 +95,6 @@ type Processor struct {
 	syncing  chan error // of a Sync under way, nil for none
 	reported time.Time
 	results  []disk.Result // of the last turn, kept for their room
-	text     []byte
 }
 
 // NewProcessor opens the state and makes the engine what it was. Errors are

@@ -100,7 +100,7 @@ func (t *turn) work() error {
 		return nil
 	}
 	began := time.Now()
-	results := append(p.render(), t.dead...)
+	results := append(p.resultsOf(), t.dead...)
 	known := p.outbox.known(results)
 	bundles, err := p.store.Turn(disk.Turn{
 		Pushes: pushes, At: p.at, Results: results, Heard: known,
@@ -113,6 +113,7 @@ func (t *turn) work() error {
 	p.outbox.committed(bundles, known)
 	p.prior, p.commit = nil, time.Now()
 	clear(p.decided)
+	clear(p.results)
 	p.decided, p.told = p.decided[:0], p.told[:0]
 	took := time.Since(began)
 	p.metrics.commit(took)
@@ -123,29 +124,20 @@ func (t *turn) work() error {
 	return nil
 }
 
-// render writes what was decided, into room that is good until the next turn.
-func (p *Processor) render() []disk.Result {
-	list, text := p.results[:0], p.text[:0]
-	var ends []int
+// resultsOf are the revisions and alerts of a turn, as they are kept and sent.
+func (p *Processor) resultsOf() []disk.Result {
+	list := p.results[:0]
 	for _, t := range p.decided {
-		text = t.AppendJSON(text)
-		ends = append(ends, len(text))
 		var alerts []string
 		for i := range t.Alerts {
 			alerts = append(alerts, t.Alerts[i].AlertID)
 		}
-		list = append(list, disk.Result{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Of: t.ID, Note: strings.Join(alerts, "\n")})
+		list = append(list, disk.Result{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Of: t.ID, Note: strings.Join(alerts, "\n"), JSON: t})
 	}
 	for i := range p.told {
 		a := &p.told[i]
-		text = a.AppendJSON(text)
-		ends = append(ends, len(text))
-		list = append(list, disk.Result{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Of: a.ID})
+		list = append(list, disk.Result{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Of: a.ID, JSON: a})
 	}
-	from := 0
-	for i, end := range ends {
-		list[i].Data, from = text[from:end:end], end
-	}
-	p.results, p.text = list, text
+	p.results = list
 	return list
 }

@@ -28,6 +28,7 @@ type Result struct {
 	Of   string // id of the timeline or alert, under which the last result is found
 	Note string // what Note gives back
 	Data []byte
+	JSON interface{ AppendJSON(b []byte) []byte } // if not nil, gives the data
 	// Known is set for what need not be sent: another processor has.
 	Known bool
 }
@@ -47,42 +48,48 @@ const (
 	bundleBytes  = 256 << 10
 )
 
-// bundle writes a turn's results, and the rows by which they are found.
+// bundle writes a turn's results, and the rows by which they are found. It returns the
+// bundles that are to be sent.
 func (s *Store) bundle(t *Turn, r *turnRecord) (list []Bundle, err error) {
-	for rest := t.Results; len(rest) > 0; {
-		n, size := 1, len(rest[0].Data)
-		for rest[0].Kind == KindTimeline && n < len(rest) && n < mostInBundle && rest[n].Kind == KindTimeline && size < bundleBytes {
-			size += len(rest[n].Data)
+	for rest, place := t.Results, 0; len(rest) > 0; place++ {
+		// They are written where they are packed: what is warm is packed cheaply.
+		plain, n := rest[0].append(s.scratch.plain[:0]), 1
+		for rest[0].Kind == KindTimeline && n < len(rest) && n < mostInBundle && rest[n].Kind == KindTimeline && len(plain) < bundleBytes {
+			plain = rest[n].append(plain)
 			n++
 		}
-		b, err := s.bundleOf(rest[:n], t, r, len(list))
+		s.scratch.plain = plain
+		b, err := s.bundleOf(rest[:n], plain, t, r, place)
 		if err != nil {
 			return nil, err
 		}
 		rest = rest[n:]
-		list = append(list, b)
-	}
-	sent := list[:0]
-	for _, b := range list {
 		if b.key != "" {
-			sent = append(sent, b)
+			list = append(list, b)
 		}
 	}
-	return sent, nil
+	return list, nil
+}
+
+// append appends the result's data, a line of a timeline.
+func (r *Result) append(b []byte) []byte {
+	if r.JSON != nil {
+		b = r.JSON.AppendJSON(b)
+	} else {
+		b = append(b, r.Data...)
+	}
+	if r.Kind == KindTimeline {
+		b = append(b, '\n')
+	}
+	return b
 }
 
 // bundleOf writes one bundle: kind, the number of results, for each its id and what it
 // is of after their lengths, and the body.
-func (s *Store) bundleOf(list []Result, t *Turn, r *turnRecord, place int) (b Bundle, err error) {
+func (s *Store) bundleOf(list []Result, body []byte, t *Turn, r *turnRecord, place int) (b Bundle, err error) {
 	b.Kind = list[0].Kind
-	body := list[0].Data
 	if b.Kind == KindTimeline {
-		plain := s.scratch.plain[:0]
-		for i := range list {
-			plain = append(append(plain, list[i].Data...), '\n')
-		}
-		s.scratch.plain = plain
-		body = s.pack(plain)
+		body = s.pack(body)
 	}
 	known := 0
 	record := append(append(s.scratch.record[:0], make([]byte, recordHead)...), b.Kind)

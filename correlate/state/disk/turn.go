@@ -54,7 +54,7 @@ func (s *Store) Commit(b state.Batch) error {
 		t.At.Now = max(t.At.Now, b.Watermark)
 	}
 	for _, one := range b.Outbox {
-		t.Results = append(t.Results, Result{Kind: KindTimeline, ID: one.ID, Of: one.ID, Data: one.AppendJSON(nil), Known: true})
+		t.Results = append(t.Results, Result{Kind: KindTimeline, ID: one.ID, Of: one.ID, JSON: one, Known: true})
 	}
 	_, err := s.Turn(t)
 	return err
