@@ -93,6 +93,7 @@ func (b *Batch) NewClock() *Clock             { return b.clocks.next() }
 type slab[T any] struct {
 	chunks []*[slabChunk]T
 	used   int
+	dirty  int // so many chunks were in use before a reset, the first ones
 }
 
 const slabChunk = 64
@@ -104,12 +105,14 @@ func (s *slab[T]) next() *T {
 	}
 	s.used++
 	p := &s.chunks[i][j]
-	var zero T
-	*p = zero
+	if i < s.dirty {
+		var zero T
+		*p = zero
+	}
 	return p
 }
 
-func (s *slab[T]) reset() { s.used = 0 }
+func (s *slab[T]) reset() { s.used, s.dirty = 0, len(s.chunks) }
 
 // rest is what is left of the chunk that was begun last.
 func (s *slab[T]) rest() slab[T] {
@@ -117,5 +120,5 @@ func (s *slab[T]) rest() slab[T] {
 	if j == 0 {
 		return slab[T]{}
 	}
-	return slab[T]{chunks: []*[slabChunk]T{s.chunks[i]}, used: j}
+	return slab[T]{chunks: []*[slabChunk]T{s.chunks[i]}, used: j, dirty: max(0, min(1, s.dirty-i))}
 }
