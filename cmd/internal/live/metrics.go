@@ -143,7 +143,7 @@ var (
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
 	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts.", []string{"sink", "what"}, nil)
-	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
+	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Messages of results that a sink has not taken yet: an alert each, or up to some hundreds of timelines.", []string{"sink"}, nil)
 	descBytes     = prometheus.NewDesc("sennit_state_bytes", "Size of the state folder.", nil, nil)
 )
 
