@@ -1,8 +1,8 @@
 package disk
 
 import (
-	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -74,12 +74,12 @@ func (s *Store) listExpiring(start, end uint64) error {
 		}
 		for _, id := range of {
 			if id != "" {
-				s.expiring = append(s.expiring, expiring{append([]byte{b.Kind}, bytes.Clone([]byte(id))...), at})
+				s.expiring = append(s.expiring, expiring{append([]byte{b.Kind}, id...), at})
 			}
 		}
 		return nil
 	})
-	if err == errStop {
+	if errors.Is(err, errStop) {
 		return nil
 	}
 	return err
