@@ -342,13 +342,13 @@ func (o *outbox) arrived(ctx context.Context, wait bool) (err error) {
 	done := map[*way]*disk.Delivery{}
 	for len(o.flying) > 0 && err == nil {
 		f, b := &o.flying[0], o.bundles[0]
-		a, ok := (*jetstream.PubAck)(nil), true
-		if a, ok, err = f.answer(ctx, wait); !ok {
+		a, ok, failed := f.answer(ctx, wait)
+		if !ok {
 			break
 		}
 		wait = false
-		if err != nil {
-			err = fmt.Errorf("send results: %w", err)
+		if failed != nil {
+			err = fmt.Errorf("send results: %w", failed)
 			break
 		}
 		d := done[f.way]
