@@ -158,10 +158,14 @@ load of the host, and the cost of an event in bytes hashed drifts less.`,
 			} else {
 				err = r.WriteText(cmd.OutOrStdout())
 			}
-			if err == nil && check {
-				err = r.Check(cmd.ErrOrStderr())
+			if err != nil || !check {
+				return err
 			}
-			return err
+			if err := r.Check(cmd.ErrOrStderr()); err != nil {
+				return fmt.Errorf("the check fails: %w", err)
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "the check passes: the counters balance, and nothing that was judged grows")
+			return nil
 		},
 	}
 	load := newFlagGroup("Load")

@@ -13,17 +13,31 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Consumer reads the stream OUT for one sink. The server keeps what the sink has not
-// taken yet, so it may be killed and come back: what was handed out and not settled
-// comes again.
+// Consumer reads the stream OUT for one sink, result by result, though many timelines
+// share a message. The server keeps the messages of which the sink has not taken
+// everything yet, so it may be killed and come back: what was handed out and not
+// settled comes again, and with it, after a crash, what was settled of the same message.
+// Alerts have a message each.
 type Consumer struct {
 	js       jetstream.JetStream
 	sink     string
 	consumer jetstream.Consumer
 	fetched  []jetstream.Msg
+	opened   []Result // of the message at hand
 
 	mu  sync.Mutex
 	out map[uint64]jetstream.Msg // fetched and not settled, by sequence
+	// taken are results that were settled for good of messages that were not yet.
+	taken map[uint64][]bool
+}
+
+// message is one that was handed out.
+type message struct {
+	msg      jetstream.Msg
+	sequence uint64
+	taken    []bool        // settled for good
+	left     int           // handed out and not settled
+	again    time.Duration // 0: nothing of it is to come again
 }
 
 const (
@@ -56,7 +70,7 @@ func NewConsumer(ctx context.Context, js jetstream.JetStream, sink string, kinds
 	if err != nil {
 		return nil, fmt.Errorf("read results for %s: %w", sink, err)
 	}
-	return &Consumer{js: js, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}}, nil
+	return &Consumer{js: js, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}, taken: map[uint64][]bool{}}, nil
 }
 
 // Result is one result for a sink.
@@ -69,33 +83,61 @@ type Result struct {
 	Data     []byte
 
 	consumer *Consumer
-	message  jetstream.Msg
+	message  *message
+	place    int    // in the message
 	name     string // kind/id/revision
-	sequence uint64
 }
 
 // Next waits for the next result, at most for as long; ok is false if none came.
 func (c *Consumer) Next(wait time.Duration) (r Result, ok bool, err error) {
-	if len(c.fetched) == 0 {
-		if err := c.fetch(wait); err != nil {
+	for len(c.opened) == 0 {
+		if len(c.fetched) == 0 {
+			if err := c.fetch(wait); err != nil {
+				return r, false, fmt.Errorf("read results for %s: %w", c.sink, err)
+			}
+			if len(c.fetched) == 0 {
+				return r, false, nil
+			}
+		}
+		m := c.fetched[0]
+		c.fetched = c.fetched[1:]
+		if err := c.open(m); err != nil {
 			return r, false, fmt.Errorf("read results for %s: %w", c.sink, err)
 		}
-		if len(c.fetched) == 0 {
-			return r, false, nil
-		}
 	}
-	m := c.fetched[0]
-	c.fetched = c.fetched[1:]
-	meta, err := m.Metadata() // fetch has read it
-	if err != nil {
-		return r, false, fmt.Errorf("read results for %s: %w", c.sink, err)
-	}
-	r = Result{Stored: meta.Timestamp, Attempt: int(meta.NumDelivered), Data: m.Data(), consumer: c, message: m, sequence: meta.Sequence.Stream}
-	if r.name, r.Kind, r.ID, r.Revision, ok = parseName(m.Headers().Get(nats.MsgIdHdr)); !ok {
-		// None of ours: nobody could do anything with it, now or later.
-		return r, false, r.settled(m.TermWithReason("no result"))
-	}
+	r, c.opened = c.opened[0], c.opened[1:]
 	return r, true, nil
+}
+
+// open makes results of a message, those that are not settled yet. What is none of
+// ours is taken out of the way: nobody could do anything with it, now or later.
+func (c *Consumer) open(raw jetstream.Msg) error {
+	meta, err := raw.Metadata() // take has read it
+	if err != nil {
+		return err
+	}
+	ids := names(raw.Headers())
+	data, err := contents(raw, len(ids))
+	m := &message{msg: raw, sequence: meta.Sequence.Stream}
+	c.mu.Lock()
+	if m.taken = c.taken[m.sequence]; m.taken == nil {
+		m.taken = make([]bool, len(ids))
+	}
+	c.mu.Unlock()
+	for i, id := range ids {
+		r := Result{Stored: meta.Timestamp, Attempt: int(meta.NumDelivered), consumer: c, message: m, place: i}
+		ok := false
+		if r.name, r.Kind, r.ID, r.Revision, ok = parseName(id); err != nil || !ok || m.taken[i] {
+			m.taken[i] = true
+			continue
+		}
+		r.Data = data[i]
+		c.opened = append(c.opened, r)
+	}
+	if m.left = len(c.opened); m.left == 0 {
+		return errors.Join(err, c.finished(m, raw.TermWithReason("no result")))
+	}
+	return nil
 }
 
 // fetch takes what is there; with nothing there it waits for one.
@@ -154,12 +196,10 @@ func parseName(text string) (name string, kind Out, id string, revision uint32, 
 }
 
 // Done says that the sink has it.
-func (r *Result) Done() error { return r.settled(r.message.Ack()) }
+func (r *Result) Done() error { return r.settled(0) }
 
 // Again has it handed out again later.
-func (r *Result) Again(after time.Duration) error {
-	return r.settled(r.message.NakWithDelay(max(after, time.Millisecond)))
-}
+func (r *Result) Again(after time.Duration) error { return r.settled(max(after, time.Millisecond)) }
 
 // Dead puts it among the dead letters of the sink.
 func (r *Result) Dead(ctx context.Context, why error) error {
@@ -167,24 +207,54 @@ func (r *Result) Dead(ctx context.Context, why error) error {
 	m.Data = r.Data
 	m.Header.Set(headerName, r.name)
 	m.Header.Set(headerReason, headerText(why.Error()))
-	m.Header.Set(nats.MsgIdHdr, fmt.Sprint(r.consumer.sink, "/", r.sequence)) // once, though it may die twice
+	m.Header.Set(nats.MsgIdHdr, fmt.Sprint(r.consumer.sink, "/", r.message.sequence, "/", r.place)) // once, though it may die twice
 	if _, err := r.consumer.js.PublishMsg(ctx, m); err != nil {
 		return fmt.Errorf("keep a dead letter of %s: %w", r.consumer.sink, err)
 	}
-	return r.settled(r.message.Term())
+	return r.settled(0)
 }
 
-func (r *Result) settled(err error) error {
-	r.consumer.mu.Lock()
-	delete(r.consumer.out, r.sequence)
-	r.consumer.mu.Unlock()
+// settled notes what became of a result: it is done with, or comes again after so long.
+// When that is known of all results of its message, the server is told.
+func (r *Result) settled(again time.Duration) error {
+	c, m := r.consumer, r.message
+	c.mu.Lock()
+	m.left--
+	if again == 0 {
+		m.taken[r.place] = true
+	} else if m.again == 0 || again < m.again {
+		m.again = again
+	}
+	left := m.left
+	c.mu.Unlock()
+	var err error
+	switch {
+	case left > 0:
+		return nil
+	case m.again > 0:
+		err = c.finished(m, m.msg.NakWithDelay(m.again))
+	default:
+		err = c.finished(m, m.msg.Ack())
+	}
 	if err != nil {
-		return fmt.Errorf("settle %s for %s: %w", r.name, r.consumer.sink, err)
+		return fmt.Errorf("settle %s for %s: %w", r.name, c.sink, err)
 	}
 	return nil
 }
 
-// Backlog is how many results the sink has not taken for good.
+// finished notes that the server was told of a message, or could not be.
+func (c *Consumer) finished(m *message, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.out, m.sequence)
+	if delete(c.taken, m.sequence); m.again > 0 || err != nil {
+		c.taken[m.sequence] = m.taken
+	}
+	return err
+}
+
+// Backlog is how many messages the sink has not taken for good: of alerts one each, of
+// timelines with up to some hundreds of them.
 func (c *Consumer) Backlog(ctx context.Context) (uint64, error) {
 	info, err := c.consumer.Info(ctx)
 	if err != nil {

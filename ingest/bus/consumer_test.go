@@ -17,11 +17,20 @@ import (
 
 func publish(t *testing.T, js jetstream.JetStream, kind bus.Out, id, body string) {
 	t.Helper()
+	if kind == bus.OutTimeline {
+		publishAll(t, js, kind, []string{id}, bus.Pack([]byte(body)))
+		return
+	}
+	publishAll(t, js, kind, []string{id}, []byte(body))
+}
+
+func publishAll(t *testing.T, js jetstream.JetStream, kind bus.Out, ids []string, body []byte) {
+	t.Helper()
 	stream, err := js.Stream(t.Context(), kind.Stream())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack, err := bus.Publish(js, kind, id, []byte(body), stream.CachedInfo().State.LastSeq)
+	ack, err := bus.Publish(js, kind, ids, body, stream.CachedInfo().State.LastSeq)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +151,7 @@ func TestConsumer(t *testing.T) {
 		if !ok {
 			break
 		}
-		ids = append(ids, m.ID)
+		ids = append(ids, m.IDs...)
 	}
 	if d := cmp.Diff([]string{"before/1", "t/1"}, ids); d != "" {
 		t.Errorf("timelines (-want +got):\n%s", d)
@@ -215,6 +224,76 @@ func TestMissed(t *testing.T) {
 	done(4)
 	send(3, bus.OutAlert)
 	look(0)
+}
+
+// The results of one message are handed out and settled one by one. What is to be tried
+// again comes again without the others; what was not settled, when nobody is at it; and
+// one that is dead is kept with its own name.
+func TestConsumerOfBundles(t *testing.T) {
+	_, js := serve(t, embed.Options{Dir: t.TempDir()})
+	c := consume(t, js, "s", bus.OutTimeline)
+	publishAll(t, js, bus.OutTimeline, []string{"a/1", "b/1", "c/1", "a/2"}, bus.Pack([]byte("A1"), []byte("B1"), []byte("C1"), []byte("A2")))
+	publish(t, js, bus.OutTimeline, "d/1", "D1")
+	expect := func(n int, want ...string) []bus.Result {
+		t.Helper()
+		got := take(t, c, n, 5*time.Second)
+		if d := cmp.Diff(want, named(got)); d != "" {
+			t.Fatalf("results (-want +got):\n%s", d)
+		}
+		return got
+	}
+	backlog := func(want uint64) {
+		t.Helper()
+		if n, err := c.Backlog(t.Context()); err != nil || n != want {
+			t.Errorf("a backlog of %d messages, want %d: %v", n, want, err)
+		}
+	}
+	first := expect(5, "t a/1 #1 A1", "t b/1 #1 B1", "t c/1 #1 C1", "t a/2 #1 A2", "t d/1 #1 D1")
+	if err := errors.Join(first[4].Done(), first[0].Done(), first[1].Again(50*time.Millisecond), first[2].Dead(t.Context(), errors.New("no"))); err != nil {
+		t.Fatal(err)
+	}
+	backlog(1) // its last one is still out
+	if err := first[3].Again(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	second := expect(2, "t b/1 #2 B1", "t a/2 #2 A2")
+	if err := errors.Join(second[0].Done(), second[1].Done()); err != nil {
+		t.Fatal(err)
+	}
+	var dead []string
+	if err := bus.Undelivered(t.Context(), js, "s", func(l *bus.Letter) error {
+		dead = append(dead, fmt.Sprint(l.Kind, " ", l.ID, "/", l.Revision, " ", l.Reason))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"timeline c/1 no"}, dead); d != "" {
+		t.Errorf("dead letters (-want +got):\n%s", d)
+	}
+	if n, err := bus.Resend(t.Context(), js, "s", 0); err != nil || n != 1 {
+		t.Errorf("resent %d, %v", n, err)
+	}
+	if err := expect(1, "t c/1 #1 C1")[0].Done(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+	backlog(0)
+
+	// What cannot be unpacked is told once, and is in nobody's way.
+	publishAll(t, js, bus.OutTimeline, []string{"x/1", "y/1"}, bus.Pack([]byte("of two only one")))
+	publish(t, js, bus.OutTimeline, "z/1", "Z1")
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		if _, _, err := c.Next(50 * time.Millisecond); err != nil {
+			if !strings.Contains(err.Error(), "1 lines, 2 were announced") {
+				t.Error(err)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a message that cannot be unpacked was passed over in silence")
+		}
+	}
+	expect(1, "t z/1 #1 Z1")
 }
 
 // A stream of before there were alerts is widened, and keeps what it has.

@@ -27,7 +27,7 @@ func NewEventConsumer(ctx context.Context, js jetstream.JetStream, sink string) 
 	if err != nil {
 		return nil, fmt.Errorf("read events for %s: %w", sink, err)
 	}
-	return &EventConsumer{Consumer{js: js, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}}}, nil
+	return &EventConsumer{Consumer{js: js, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}, taken: map[uint64][]bool{}}}, nil
 }
 
 // Envelope is one message of the stream, for a sink.
@@ -56,7 +56,9 @@ func (c *EventConsumer) Next(wait time.Duration) (e Envelope, ok bool, err error
 	if e.Tick = raw.Subject() == tickSubject; !e.Tick {
 		e.Partition, e.Node, e.Err = parseSubject(raw.Subject())
 	}
-	e.result = Result{consumer: &c.Consumer, message: raw, name: fmt.Sprint("envelope ", e.Sequence), sequence: e.Sequence}
+	e.result = Result{
+		consumer: &c.Consumer, message: &message{msg: raw, sequence: e.Sequence, taken: make([]bool, 1), left: 1}, name: fmt.Sprint("envelope ", e.Sequence),
+	}
 	return e, true, nil
 }
 

@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -17,7 +20,7 @@ type Out byte
 
 // What a processor sends, and where.
 const (
-	OutTimeline Out = 't' // JSON of one revision, to the stream OUT
+	OutTimeline Out = 't' // JSON of revisions, packed, to the stream OUT
 	OutAlert    Out = 'a' // JSON of one revision, to the stream OUT; the id is of AlertID
 	OutDead     Out = 'd' // an envelope that could not be read, to the stream DEAD
 )
@@ -42,7 +45,7 @@ func (k Out) Stream() string {
 	return StreamOut
 }
 
-// MessageID is the id under which the stream stores a message.
+// MessageID is the id under which the streams hold a result.
 func MessageID(kind Out, id string) string {
 	if kind == OutAlert {
 		_, id, _ = strings.Cut(id, "/")
@@ -50,26 +53,91 @@ func MessageID(kind Out, id string) string {
 	return string(rune(kind)) + "/" + id
 }
 
+// headerResults names the results of a message of several, in its order: what follows
+// the streams need not read what is in them. A message of one is named by its
+// Nats-Msg-Id.
+const headerResults = "Sennit-Results"
+
 // Publish sends a message to its stream if that ends with a sequence: nobody else has
-// written to it meanwhile. Timelines go to sennit.out.timeline, alerts to
+// written to it meanwhile. Timelines go to sennit.out.timeline, several in one message
+// (ids in the order of the lines that Pack was given, none with a space), alerts to
 // sennit.out.alert.SEVERITY, envelopes that cannot be read to sennit.dead.envelope.
-func Publish(js jetstream.JetStream, kind Out, id string, body []byte, behind uint64) (jetstream.PubAckFuture, error) {
+func Publish(js jetstream.JetStream, kind Out, ids []string, body []byte, behind uint64) (jetstream.PubAckFuture, error) {
 	m := nats.NewMsg(outTimeline)
 	m.Data = body
 	switch kind {
+	case OutTimeline:
+		m.Header.Set(headerResults, strings.Join(ids, " "))
 	case OutAlert:
-		severity, _, _ := strings.Cut(id, "/")
+		severity, _, _ := strings.Cut(ids[0], "/")
 		m.Subject = outAlert + severity
 	case OutDead:
 		m.Subject = deadPrefix + "envelope"
 	}
-	m.Header.Set(nats.MsgIdHdr, MessageID(kind, id))
+	if kind != OutTimeline {
+		m.Header.Set(nats.MsgIdHdr, MessageID(kind, ids[0]))
+	}
 	m.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(behind, 10))
 	ack, err := js.PublishMsgAsync(m)
 	if err != nil {
-		return nil, fmt.Errorf("send %s: %w", id, err)
+		return nil, fmt.Errorf("send %s: %w", ids[0], err)
 	}
 	return ack, nil
+}
+
+// mostUnpacked bounds what a message of timelines unpacks to.
+const mostUnpacked = 256 << 20
+
+// Pack makes the body of a message of timelines: their lines as one S2 block.
+func Pack(lines ...[]byte) []byte {
+	var plain []byte
+	for _, l := range lines {
+		plain = append(append(plain, l...), '\n')
+	}
+	return s2.Encode(nil, plain)
+}
+
+// Unpack returns the lines of a body that was made of n.
+func Unpack(body []byte, n int) ([][]byte, error) {
+	if size, err := s2.DecodedLen(body); err != nil || size > mostUnpacked {
+		return nil, fmt.Errorf("unpack results: %d bytes, at most %d are taken: %w", size, mostUnpacked, cmp.Or(err, s2.ErrTooLarge))
+	}
+	plain, err := s2.Decode(nil, body)
+	if err != nil {
+		return nil, fmt.Errorf("unpack results: %w", err)
+	}
+	lines := bytes.SplitAfter(plain, []byte{'\n'})
+	lines = lines[:len(lines)-1] // what is behind the last end
+	if len(lines) != n {
+		return nil, fmt.Errorf("unpack results: %d lines, %d were announced", len(lines), n)
+	}
+	for i, l := range lines {
+		lines[i] = l[: len(l)-1 : len(l)-1]
+	}
+	return lines, nil
+}
+
+// names are the ids of the results in a message, as of MessageID.
+func names(header nats.Header) (ids []string) {
+	list := header.Get(headerResults)
+	if list == "" {
+		if id := header.Get(nats.MsgIdHdr); id != "" {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	for id := range strings.SplitSeq(list, " ") {
+		ids = append(ids, MessageID(OutTimeline, id))
+	}
+	return ids
+}
+
+// contents are the results in a message, in the order of names.
+func contents(m jetstream.Msg, n int) ([][]byte, error) {
+	if m.Headers().Get(headerResults) == "" {
+		return [][]byte{m.Data()}, nil
+	}
+	return Unpack(m.Data(), n)
 }
 
 // Overtaken reports whether a stream refused a message because it has another end.
@@ -88,11 +156,11 @@ type OutReader struct {
 	Lost uint64
 }
 
-// OutMessage is one timeline of the stream OUT.
+// OutMessage is the timelines of one message of the stream OUT.
 type OutMessage struct {
 	Sequence uint64
-	ID       string // timeline id / revision; the same id is the same message again
-	Data     []byte
+	IDs      []string // timeline id / revision; the same id is the same timeline again
+	Lines    [][]byte // the JSON of each
 }
 
 // OutCreated is the identity of the stream OUT.
@@ -139,8 +207,14 @@ func (r *OutReader) Next(wait time.Duration) (m OutMessage, ok bool, err error) 
 	if err != nil {
 		return m, false, fmt.Errorf("read results: %w", err)
 	}
-	id := strings.TrimPrefix(raw.Headers().Get(nats.MsgIdHdr), string(rune(OutTimeline))+"/")
-	return OutMessage{Sequence: meta.Sequence.Stream, ID: id, Data: raw.Data()}, true, nil
+	m.Sequence, m.IDs = meta.Sequence.Stream, names(raw.Headers())
+	for i := range m.IDs {
+		m.IDs[i] = strings.TrimPrefix(m.IDs[i], string(rune(OutTimeline))+"/")
+	}
+	if m.Lines, err = contents(raw, len(m.IDs)); err != nil {
+		return m, false, fmt.Errorf("read results: message %d: %w", m.Sequence, err)
+	}
+	return m, true, nil
 }
 
 // Close ends reading.

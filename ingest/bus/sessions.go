@@ -72,9 +72,13 @@ func (w *window) slide(high uint64) (missing uint64) {
 		missing += by - span
 	}
 	var moved [span / 64]uint64
-	for i := range uint64(span) {
-		if i+by < span && by < span && w.has(i) {
-			moved[(i+by)/64] |= 1 << ((i + by) % 64)
+	if by < span {
+		words, bits := int(by/64), by%64
+		for i := words; i < len(moved); i++ {
+			moved[i] = w.bits[i-words] << bits
+			if bits > 0 && i > words {
+				moved[i] |= w.bits[i-words-1] >> (64 - bits)
+			}
 		}
 	}
 	w.high, w.bits = high, moved

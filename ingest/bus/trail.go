@@ -23,7 +23,7 @@ type Trail struct {
 // Mark is one message of a stream of results.
 type Mark struct {
 	Sequence uint64
-	ID       string // as of MessageID
+	IDs      []string // of its results, as of MessageID
 	Stored   time.Time
 }
 
@@ -66,7 +66,7 @@ func (t *Trail) Next(by time.Time, wait time.Duration) (m Mark, ok bool, err err
 		if err != nil {
 			return m, false, fmt.Errorf("follow results: %w", err)
 		}
-		t.next = &Mark{meta.Sequence.Stream, raw.Headers().Get(nats.MsgIdHdr), meta.Timestamp}
+		t.next = &Mark{meta.Sequence.Stream, names(raw.Headers()), meta.Timestamp}
 	}
 	if t.next.Stored.After(by) {
 		return m, false, nil

@@ -57,6 +57,20 @@ func (b *Batch) Reset() {
 	b.lists.reset()
 }
 
+// Next returns an empty batch that goes on in the chunks that this one has begun, so
+// that many small batches, which are kept, take no more than a large one. From then on
+// neither may be reset, and this one must not be added to.
+func (b *Batch) Next() *Batch {
+	return &Batch{
+		Events: make([]Event, 0, len(b.Events)),
+
+		edges: b.edges.rest(), flows: b.flows.rest(), httpFlows: b.httpFlows.rest(), dns: b.dns.rest(), sockets: b.sockets.rest(),
+		exchanges: b.exchanges.rest(), hellos: b.hellos.rest(), processes: b.processes.rest(), syscalls: b.syscalls.rest(), spans: b.spans.rest(),
+		spanLogs: b.spanLogs.rest(), pods: b.pods.rest(), services: b.services.rest(), losses: b.losses.rest(), clocks: b.clocks.rest(),
+		lists: b.lists.rest(),
+	}
+}
+
 // The New methods return a zeroed payload that lives as long as the batch.
 
 func (b *Batch) NewEdgeRequest() *EdgeRequest { return b.edges.next() }
@@ -79,6 +93,7 @@ func (b *Batch) NewClock() *Clock             { return b.clocks.next() }
 type slab[T any] struct {
 	chunks []*[slabChunk]T
 	used   int
+	dirty  int // so many chunks were in use before a reset, the first ones
 }
 
 const slabChunk = 64
@@ -90,9 +105,20 @@ func (s *slab[T]) next() *T {
 	}
 	s.used++
 	p := &s.chunks[i][j]
-	var zero T
-	*p = zero
+	if i < s.dirty {
+		var zero T
+		*p = zero
+	}
 	return p
 }
 
-func (s *slab[T]) reset() { s.used = 0 }
+func (s *slab[T]) reset() { s.used, s.dirty = 0, len(s.chunks) }
+
+// rest is what is left of the chunk that was begun last.
+func (s *slab[T]) rest() slab[T] {
+	i, j := s.used/slabChunk, s.used%slabChunk
+	if j == 0 {
+		return slab[T]{}
+	}
+	return slab[T]{chunks: []*[slabChunk]T{s.chunks[i]}, used: j, dirty: max(0, min(1, s.dirty-i))}
+}

@@ -36,6 +36,10 @@ func (l *lists) reset() {
 	l.containers.reset()
 }
 
+func (l *lists) rest() lists {
+	return lists{addrs: l.addrs.rest(), addrPorts: l.addrPorts.rest(), ports: l.ports.rest(), links: l.links.rest(), containers: l.containers.rest()}
+}
+
 // list cuts slices from chunks that never move, as slab does single values.
 type list[T any] struct {
 	chunks [][]T // each as long as it is used
@@ -69,4 +73,13 @@ func (l *list[T]) reset() {
 		l.chunks[i] = l.chunks[i][:0]
 	}
 	l.at = 0
+}
+
+// rest is what is left of the chunk that was begun last.
+func (l *list[T]) rest() list[T] {
+	if l.at == len(l.chunks) {
+		return list[T]{}
+	}
+	c := l.chunks[l.at]
+	return list[T]{chunks: [][]T{c[len(c):len(c):cap(c)]}}
 }

@@ -38,6 +38,41 @@ func TestBatchUndo(t *testing.T) {
 	}
 }
 
+// Batches that follow one another share chunks, and no payload or list.
+func TestBatchNext(t *testing.T) {
+	b := new(Batch)
+	seen := map[*Span]bool{}
+	chunks := map[*[slabChunk]Span]bool{}
+	var ports [][]uint16
+	const batches, each = 400, 3
+	for i := range uint16(batches) {
+		b = b.Next()
+		for j := range uint16(each) {
+			s := b.NewSpan()
+			if seen[s] || s.Name != "" {
+				t.Fatalf("span %d of batch %d was handed out before", j, i)
+			}
+			seen[s], s.Name = true, "used"
+			b.Add(KindSpan, SourceOTLP).Payload = s
+			ports = append(ports, b.CopyPorts([]uint16{i, j}))
+		}
+		for _, c := range b.spans.chunks {
+			chunks[c] = true
+		}
+		if len(b.Events) != each {
+			t.Fatalf("batch %d has %d events, want %d", i, len(b.Events), each)
+		}
+	}
+	if most := batches*each/slabChunk + 1; len(chunks) > most {
+		t.Errorf("%d chunks, want at most %d", len(chunks), most)
+	}
+	for n, p := range ports {
+		if p[0] != uint16(n/each) || p[1] != uint16(n%each) {
+			t.Fatalf("list %d is %v", n, p)
+		}
+	}
+}
+
 // Each constructor gives a payload of its own kind, zeroed, and a batch that is
 // filled again allocates nothing.
 func TestBatchAllocatesNothing(t *testing.T) {

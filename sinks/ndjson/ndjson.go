@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Writer appends lines that come numbered from a stream. What a line's number
-// says was written before is passed over, also after a crash: beside the file,
+// Writer appends lines that come from a stream, one or several under a number. What
+// the number says was written before is passed over, also after a crash: beside the file,
 // NAME.position holds how long the file was and which line was the last when it
 // was last made safe; on opening, what is longer is cut off. Not for concurrent
 // use.
@@ -110,21 +110,24 @@ func (w *Writer) beside() string { return w.path + ".position" }
 // Last is the number of the last line that is safe.
 func (w *Writer) Last() uint64 { return w.at.Sequence }
 
-// Write appends a line, which has no line end, unless it was written before.
-func (w *Writer) Write(sequence uint64, line []byte) error {
+// Write appends the lines of a number, which have no line ends, unless they were written
+// before.
+func (w *Writer) Write(sequence uint64, lines ...[]byte) error {
 	if sequence <= w.at.Sequence {
 		return nil
 	}
-	if _, err := w.out.Write(line); err != nil {
-		return fmt.Errorf("write results: %w", err)
-	}
-	if err := w.out.WriteByte('\n'); err != nil {
-		return fmt.Errorf("write results: %w", err)
+	for _, line := range lines {
+		if _, err := w.out.Write(line); err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
+		if err := w.out.WriteByte('\n'); err != nil {
+			return fmt.Errorf("write results: %w", err)
+		}
+		w.at.Bytes += int64(len(line)) + 1
 	}
 	if w.at.Sequence = sequence; w.at.Began == 0 {
 		w.at.Began = time.Now().Unix()
 	}
-	w.at.Bytes += int64(len(line)) + 1
 	return nil
 }
 

@@ -83,6 +83,27 @@ func TestCheckFindsWhatGrows(t *testing.T) {
 	}
 }
 
+func TestVerdicts(t *testing.T) {
+	f := func(rate, got, processor, p99 float64, want string) {
+		t.Helper()
+		r := &Result{Events: 1, EventsPerSecond: got, Parts: map[string]float64{"state": processor}, PublishToCommitted: Latency{N: 1, P99: p99}}
+		r.Options.Rate = rate
+		var met []byte
+		for _, v := range r.verdicts() {
+			met = append(met, v[1]) // of met or missed
+		}
+		if string(met) != want {
+			t.Errorf("%v events/s asked and %v taken, %v µs, p99 %v ms: %q, want %q", rate, got, processor, p99, r.verdicts(), want)
+		}
+	}
+	f(0, 200_000, 2.5, 1e6, "ee")
+	f(0, 199_999, 2.6, 0, "ii")
+	f(50_000, 49_900, 1, 25, "eee")
+	f(50_000, 30_000, 1, 26, "eii")
+	f(150_000, 150_000, 1, 26, "eee")
+	f(20_000, 20_000, 1, 1e6, "ee")
+}
+
 func TestHistogram(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var h histogram

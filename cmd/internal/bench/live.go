@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sennit-io/sennit/cmd/internal/live"
+	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/bus/embed"
@@ -169,17 +171,19 @@ func (r *rig) close() {
 }
 
 // observe is told of what was committed.
-func (r *rig) observe(events []event.Event, took time.Duration) {
-	if r.measuring.Load() {
-		now := event.At(time.Now())
+func (r *rig) observe(pushes []disk.Push, took time.Duration) {
+	measuring, now := r.measuring.Load(), event.At(time.Now())
+	if measuring {
 		r.commit.add(took)
-		for i := range events {
-			if at := events[i].Observed; at != 0 {
+	}
+	for _, p := range pushes {
+		for i := range p.Events {
+			if at := p.Events[i].Observed; at != 0 && measuring {
 				r.toCommit.add(now.Sub(at))
 			}
 		}
+		r.committed.Add(uint64(len(p.Events)))
 	}
-	r.committed.Add(uint64(len(events)))
 }
 
 // read takes timelines from the stream OUT until ctx ends and nothing more is
@@ -196,10 +200,12 @@ func (r *rig) read(ctx context.Context) error {
 		case !ok:
 			continue
 		}
-		r.timelines.Add(1)
-		end, ours := endOf(m.ID)
-		if ours && bytes.HasSuffix([]byte(m.ID), []byte("/1")) && r.measuring.Load() {
-			r.toOut.add(event.At(time.Now()).Sub(end))
+		now := event.At(time.Now())
+		r.timelines.Add(uint64(len(m.IDs)))
+		for _, id := range m.IDs {
+			if end, ours := endOf(id); ours && strings.HasSuffix(id, "/1") && r.measuring.Load() {
+				r.toOut.add(now.Sub(end))
+			}
 		}
 	}
 }

@@ -168,6 +168,37 @@ func (b *Balance) Err() error {
 	return nil
 }
 
+// Targets of the design, on two cores.
+const (
+	targetRate      = 200_000 // events/s, of as many as go
+	targetProcessor = 2.5     // µs of CPU an event
+)
+
+// targetCommitted is the 99th percentile of publish to committed, in ms, by rate.
+var targetCommitted = map[float64]float64{50_000: 25, 150_000: 50}
+
+// verdicts compare the result with the targets that are for its rate.
+func (r *Result) verdicts() (list []string) {
+	judge := func(met bool, format string, args ...any) {
+		word := "missed: "
+		if met {
+			word = "met: "
+		}
+		list = append(list, word+fmt.Sprintf(format, args...))
+	}
+	judge(r.Events > 0 && r.Processor() <= targetProcessor, "%.2f µs the processor, at most %.1f", r.Processor(), targetProcessor)
+	rate := r.Options.Rate
+	if rate == 0 {
+		judge(r.EventsPerSecond >= targetRate, "%s events/s, at least %s", render.Grouped(uint64(r.EventsPerSecond)), render.Grouped(targetRate))
+		return list
+	}
+	judge(r.EventsPerSecond >= 0.99*rate, "%s events/s were taken of %s", render.Grouped(uint64(r.EventsPerSecond)), render.Grouped(uint64(rate)))
+	if most, ok := targetCommitted[rate]; ok {
+		judge(r.PublishToCommitted.N > 0 && r.PublishToCommitted.P99 <= most, "p99 committed %.1f ms, at most %.0f", r.PublishToCommitted.P99, most)
+	}
+	return list
+}
+
 // WriteJSON writes the result as one object.
 func (r *Result) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -203,6 +234,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	line("events", "%s in, %s held, %s revisions in OUT: %s", render.Grouped(r.Balance.In), render.Grouped(r.Balance.Held), render.Grouped(r.Timelines), balanced)
 	line("calibration", "%.0f ms before, %.0f ms after: ratio %.2f", r.Calibration.BeforeMS, r.Calibration.AfterMS, r.Calibration.Ratio)
+	for _, v := range r.verdicts() {
+		line("target", "%s", v)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

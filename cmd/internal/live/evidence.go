@@ -36,9 +36,9 @@ type waiting struct {
 	d   fanout.Delivery
 }
 
-// mostWaiting bounds what waits to be tried again; while there is as much, no
+// mostAgain bounds what waits to be tried again; while there is as much, no
 // further envelope is opened.
-const mostWaiting = 1000
+const mostAgain = 1000
 
 func (e *evidence) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, asking)
@@ -66,7 +66,7 @@ func (e *evidence) Next(wait time.Duration) (d fanout.Delivery, ok bool, err err
 		d.Attempt++
 		return d, true, nil
 	}
-	if len(e.ready) == 0 && len(e.again) < mostWaiting {
+	if len(e.ready) == 0 && len(e.again) < mostAgain {
 		if err := e.open(wait); err != nil {
 			e.broken = true
 			return d, false, err

@@ -124,9 +124,9 @@ var errDeaf = errors.New("the results are asked for anew")
 // errAway is wrapped by errors of the bus.
 var errAway = errors.New("results cannot be read")
 
-// batch writes what is there and returns how many messages that was.
+// batch writes what is there and returns how many timelines that was.
 func (f *fileSink) batch() (n int, err error) {
-	for ; n < fileBatch; n++ {
+	for n < fileBatch {
 		wait := fileWait
 		if n > 0 {
 			wait = time.Millisecond
@@ -138,10 +138,14 @@ func (f *fileSink) batch() (n int, err error) {
 		case !ok:
 			return n, nil
 		}
-		if f.seen.add(m.ID) { // sent twice, by a processor that was killed in between
-			continue
+		n += len(m.IDs)
+		fresh := m.Lines[:0]
+		for i, id := range m.IDs {
+			if !f.seen.add(id) { // else sent twice, by a processor that was killed in between
+				fresh = append(fresh, m.Lines[i])
+			}
 		}
-		if err := f.writer.Write(m.Sequence, m.Data); err != nil {
+		if err := f.writer.Write(m.Sequence, fresh...); err != nil {
 			return n, err
 		}
 	}

@@ -2,10 +2,11 @@ package live
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/shard"
-	"github.com/sennit-io/sennit/correlate/state"
+	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
@@ -96,11 +97,11 @@ func (p *Processor) had(id string) (ids []string, err error) {
 		}
 	}
 	if before == nil {
-		if before, err = p.store.Timeline(id); errors.Is(err, state.ErrNotFound) {
-			return nil, nil
-		} else if err != nil {
+		note, err := p.store.Note(disk.KindTimeline, id)
+		if note == "" || err != nil {
 			return nil, err
 		}
+		return strings.Split(note, "\n"), nil
 	}
 	for _, a := range before.Alerts {
 		ids = append(ids, a.AlertID)

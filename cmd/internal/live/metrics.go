@@ -206,7 +206,7 @@ var (
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
 	descDelay     = prometheus.NewDesc("sennit_watermark_delay_seconds", "How far the watermark is behind the engine's clock.", nil, nil)
 	descSinks     = prometheus.NewDesc("sennit_sink_results_total", "Results for a sink by what became of them: delivered, dead, ignored; retried counts attempts; shown and unshown are views of open requests.", []string{"sink", "what"}, nil)
-	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Results that a sink has not taken yet.", []string{"sink"}, nil)
+	descBacklog   = prometheus.NewDesc("sennit_sink_backlog", "Messages of results that a sink has not taken yet: an alert each, or up to some hundreds of timelines.", []string{"sink"}, nil)
 	descUntaken   = prometheus.NewDesc("sennit_sink_missed_messages_total", "Messages that the stream of results dropped before the sink had taken them, at most: some may not have been for it.", []string{"sink"}, nil)
 	descStream    = prometheus.NewDesc("sennit_bus_stream_bytes", "Size of a stream of the bus.", []string{"stream"}, nil)
 	descStreamMax = prometheus.NewDesc("sennit_bus_stream_max_bytes", "Size at which a stream drops its oldest messages.", []string{"stream"}, nil)

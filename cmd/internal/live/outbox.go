@@ -17,38 +17,59 @@ import (
 // sends it: all decide the same in the same order, one sends, and all follow what
 // the streams hold. A message is sent only to the end of its stream that was
 // followed to, so that one who has not heard that another leads now is refused.
+// Nobody waits for what is under way: that it has arrived is noted in a later turn.
 type outbox struct {
 	js    jetstream.JetStream
 	store *disk.Store
 	log   *slog.Logger
 	ways  map[string]*way // by stream
 
-	keys  map[string][]byte    // of rows that wait, by message id
-	from  []byte               // none of them is before it
-	heard map[string]time.Time // ids in the streams that were not decided here yet
+	bundles []*disk.Bundle       // that wait, oldest first; those before flying are under way
+	flying  []flying             // of bundles[0], and so on
+	ids     map[string]spot      // of results that wait, by message id
+	heard   map[string]time.Time // ids in the streams that were not decided here yet
+}
+
+// spot is where a result waits.
+type spot struct {
+	bundle *disk.Bundle
+	place  int
+}
+
+// flying is a message under way.
+type flying struct {
+	way  *way
+	ack  jetstream.PubAckFuture
+	sent time.Time
 }
 
 // way is one stream of results.
 type way struct {
 	stream string
 	place  disk.Place
+	end    uint64     // the place, and what is under way behind it
 	trail  *bus.Trail // nil: to be opened
 	atEnd  bool       // the place is the end of the stream, as far as is known
 }
 
 const (
-	sendAtOnce = 256
+	// sendAtOnce is how many messages are under way at most.
+	sendAtOnce = 64
+	// mostWaiting is how many may wait before turns wait for them.
+	mostWaiting = 4096
 	// heardFor is how long a result of others is waited for: this processor began
 	// later, or saw less.
 	heardFor = time.Hour
 	// ahead is how much further than the events the results are followed.
 	ahead = 10 * time.Second
-	// followAtOnce bounds what is noted at once.
+	// followAtOnce bounds how many messages are noted at once.
 	followAtOnce = 1000
+	// sendPatience is how long the bus may take to store a message.
+	sendPatience = 10 * time.Second
 )
 
 func openOutbox(js jetstream.JetStream, store *disk.Store, log *slog.Logger) (*outbox, error) {
-	o := &outbox{js: js, store: store, log: log, ways: map[string]*way{}, keys: map[string][]byte{}, heard: map[string]time.Time{}}
+	o := &outbox{js: js, store: store, log: log, ways: map[string]*way{}, ids: map[string]spot{}, heard: map[string]time.Time{}}
 	for _, stream := range []string{bus.StreamOut, bus.StreamDead} {
 		place, err := store.Place(stream)
 		if err != nil {
@@ -59,30 +80,41 @@ func openOutbox(js jetstream.JetStream, store *disk.Store, log *slog.Logger) (*o
 	if err := store.Heard(func(id string) { o.heard[id] = time.Now() }); err != nil {
 		return nil, err
 	}
-	return o, store.Outbox(nil, 1<<62, func(k []byte, m disk.Message) error {
-		o.keys[bus.MessageID(bus.Out(m.Kind), m.ID)] = k
+	return o, store.Outbox(func(b *disk.Bundle) error {
+		o.add(b)
 		return nil
 	})
 }
 
-// fresh takes out of what was decided what the streams hold already, and returns
-// the ids of that.
-func (o *outbox) fresh(list []disk.Message) (fresh []disk.Message, known []string) {
-	for _, m := range list {
-		id := bus.MessageID(bus.Out(m.Kind), m.ID)
-		if _, ok := o.heard[id]; ok {
-			known = append(known, id)
-			continue
+func (o *outbox) add(b *disk.Bundle) {
+	o.bundles = append(o.bundles, b)
+	for i, id := range b.IDs {
+		if !b.Out[i] {
+			o.ids[bus.MessageID(bus.Out(b.Kind), id)] = spot{b, i}
 		}
-		fresh = append(fresh, m)
 	}
-	return fresh, known
+}
+
+// known marks what the streams hold already of what was decided, and returns the ids
+// of that.
+func (o *outbox) known(list []disk.Result) (known []string) {
+	if len(o.heard) == 0 {
+		return nil
+	}
+	for i := range list {
+		id := bus.MessageID(bus.Out(list[i].Kind), list[i].ID)
+		if _, ok := o.heard[id]; ok {
+			list[i].Known = true
+			known = append(known, id)
+		}
+	}
+	return known
 }
 
 // committed notes what a turn has added.
-func (o *outbox) committed(turn uint64, fresh []disk.Message, known []string) {
-	for i, m := range fresh {
-		o.keys[bus.MessageID(bus.Out(m.Kind), m.ID)] = disk.OutboxKey(turn, i)
+func (o *outbox) committed(bundles []disk.Bundle, known []string) {
+	for i := range bundles {
+		o.add(&bundles[i])
 	}
 	for _, id := range known {
 		delete(o.heard, id)
@@ -98,6 +130,7 @@ func (o *outbox) follow(ctx context.Context, by time.Time) error {
 			return err
 		}
 	}
+	o.prune()
 	return nil
 }
 
@@ -135,9 +168,8 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 	}
 	for w.place.Sequence < end {
 		d := disk.Delivery{Stream: w.stream, Place: w.place}
-		var marks []bus.Mark // noted in memory when they are on the disk
 		late := false
-		for len(d.Sent)+len(d.Heard) < followAtOnce && d.Place.Sequence < end {
+		for range followAtOnce {
 			m, ok, err := w.trail.Next(by, time.Second)
 			if err != nil {
 				return err
@@ -147,33 +179,51 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 				break
 			}
 			d.Place.Sequence = m.Sequence
-			marks = append(marks, m)
-			if key, ok := o.keys[m.ID]; ok {
-				d.Sent = append(d.Sent, key)
-			} else if m.ID != "" {
-				d.Heard = append(d.Heard, m.ID)
+			for _, id := range m.IDs {
+				if s, ok := o.ids[id]; ok {
+					o.out(&d, s.bundle, s.place)
+				} else {
+					o.heard[id] = m.Stored
+					d.Heard = append(d.Heard, id)
+				}
+			}
+			if d.Place.Sequence >= end {
+				break
 			}
 		}
 		d.Forget = o.forget(by)
-		if err := o.store.Delivered(d); err != nil {
-			return fmt.Errorf("%w: %w", errState, err)
-		}
-		for _, m := range marks {
-			if _, ok := o.keys[m.ID]; ok {
-				delete(o.keys, m.ID)
-			} else if m.ID != "" {
-				o.heard[m.ID] = m.Stored
-			}
-		}
+		o.store.Delivered(d)
 		w.place = d.Place
 		if late {
 			break
 		}
 	}
+	w.end = w.place.Sequence
 	if w.atEnd = w.place.Sequence >= end; !w.atEnd && !w.trail.Waits() {
 		w.reopen() // it should have come: asked for anew in the next turn
 	}
 	return nil
+}
+
+// out notes that a result is in its stream.
+func (o *outbox) out(d *disk.Delivery, b *disk.Bundle, place int) {
+	b.Out[place] = true
+	delete(o.ids, bus.MessageID(bus.Out(b.Kind), b.IDs[place]))
+	if n := len(d.Seen); n == 0 || d.Seen[n-1] != b {
+		d.Seen = append(d.Seen, b)
+	}
+}
+
+// prune forgets the bundles of which nothing waits any more.
+func (o *outbox) prune() {
+	left := o.bundles[:0]
+	for _, b := range o.bundles {
+		if !b.Sent() {
+			left = append(left, b)
+		}
+	}
+	clear(o.bundles[len(left):])
+	o.bundles = left
 }
 
 // forget drops what others have sent long ago and this processor never decided.
@@ -188,7 +238,7 @@ func (o *outbox) forget(now time.Time) (ids []string) {
 }
 
 // errState is wrapped by errors of the state, which waiting does not mend.
-var errState = errors.New("the state cannot be written")
+var errState = errors.New("the state cannot be used")
 
 // behind reports whether the streams have to be followed before anything is sent.
 func (o *outbox) behind() bool {
@@ -200,93 +250,158 @@ func (o *outbox) behind() bool {
 	return false
 }
 
-// send sends what waits, if the streams have been followed to their ends. When
-// another sends too it follows again.
-func (o *outbox) send(ctx context.Context) error {
-	for len(o.keys) > 0 && !o.behind() {
-		if err := o.some(ctx); err != nil {
-			for _, w := range o.ways {
-				w.atEnd = false
-			}
+// busy reports whether anything waits.
+func (o *outbox) busy() bool { return len(o.bundles) > 0 }
+
+// send sends what waits, if the streams have been followed to their ends, and notes
+// what has arrived. It waits only if too much waits, or for all of it. When another
+// sends too, it follows again.
+func (o *outbox) send(ctx context.Context, all bool) error {
+	for {
+		err := o.arrived(ctx, all && len(o.flying) > 0 || len(o.bundles) > mostWaiting && len(o.flying) >= sendAtOnce)
+		if err == nil && !o.behind() {
+			err = o.fill()
+		}
+		if err != nil {
+			o.ground()
 			if bus.Overtaken(err) {
 				o.log.Info("another processor sends results; followed again", "error", err)
 				return nil
 			}
 			return err
 		}
+		if len(o.flying) == 0 || !all && len(o.bundles) <= mostWaiting {
+			return nil
+		}
 	}
-	return nil
 }
 
-// some sends the oldest rows.
-func (o *outbox) some(ctx context.Context) error {
-	type sent struct {
-		way *way
-		key []byte
-		id  string
-		ack jetstream.PubAckFuture
-	}
-	var list []sent
-	end := map[*way]uint64{}
+// ground gives up what is under way. Some of it may arrive: the streams have to say.
+func (o *outbox) ground() {
+	o.flying = nil
 	for _, w := range o.ways {
-		end[w] = w.place.Sequence
+		w.atEnd = false
+	}
+}
+
+// fill sends the oldest bundles that are not under way.
+func (o *outbox) fill() error {
+	for len(o.flying) < min(sendAtOnce, len(o.bundles)) {
+		b := o.bundles[len(o.flying)]
+		kind := bus.Out(b.Kind)
+		w := o.ways[kind.Stream()]
 		if w.trail != nil { // it has got to where this processor goes on
 			w.trail.Close()
 			w.trail = nil
 		}
-	}
-	err := o.store.Outbox(o.from, sendAtOnce, func(k []byte, m disk.Message) error {
-		kind := bus.Out(m.Kind)
-		w := o.ways[kind.Stream()]
-		ack, err := bus.Publish(o.js, kind, m.ID, m.Data, end[w])
-		end[w]++
-		list = append(list, sent{w, k, bus.MessageID(kind, m.ID), ack})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	late := time.NewTimer(sendPatience)
-	defer late.Stop()
-	done := map[*way]*disk.Delivery{}
-	for _, one := range list {
-		d := done[one.way]
-		if d == nil {
-			d = &disk.Delivery{Stream: one.way.stream, Place: one.way.place}
-			done[one.way] = d
-		}
-		select {
-		case a := <-one.ack.Ok():
-			if !a.Duplicate { // else it was stored before, and what follows is refused
-				d.Place.Sequence = a.Sequence
-			}
-			d.Sent = append(d.Sent, one.key)
-			delete(o.keys, one.id)
-		case err = <-one.ack.Err():
-		case <-late.C:
-			err = errors.New("no answer")
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+		body, err := o.store.Body(b)
 		if err != nil {
-			err = fmt.Errorf("send results: %w", err)
+			return fmt.Errorf("%w: %w", errState, err)
+		}
+		ids, body, err := rest(b, body)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errState, err)
+		}
+		ack, err := bus.Publish(o.js, kind, ids, body, w.end)
+		if err != nil {
+			return err
+		}
+		w.end++
+		o.flying = append(o.flying, flying{w, ack, time.Now()})
+	}
+	return nil
+}
+
+// rest is what is to be sent of a bundle: of one that others have sent a part of, what
+// they have not.
+func rest(b *disk.Bundle, body []byte) (ids []string, _ []byte, err error) {
+	for i, out := range b.Out {
+		if !out {
+			ids = append(ids, b.IDs[i])
+		}
+	}
+	if len(ids) == len(b.IDs) {
+		return ids, body, nil
+	}
+	lines, err := bus.Unpack(body, len(b.IDs))
+	if err != nil {
+		return nil, nil, err
+	}
+	left := lines[:0]
+	for i, l := range lines {
+		if !b.Out[i] {
+			left = append(left, l)
+		}
+	}
+	return ids, bus.Pack(left...), nil
+}
+
+// arrived notes what the streams have taken, in the order in which it was sent. With
+// wait it waits for the first.
+func (o *outbox) arrived(ctx context.Context, wait bool) (err error) {
+	done := map[*way]*disk.Delivery{}
+	for len(o.flying) > 0 && err == nil {
+		f, b := &o.flying[0], o.bundles[0]
+		a, ok, failed := f.answer(ctx, wait)
+		if !ok {
 			break
 		}
+		wait = false
+		if failed != nil {
+			err = fmt.Errorf("send results: %w", failed)
+			break
+		}
+		d := done[f.way]
+		if d == nil {
+			d = &disk.Delivery{Stream: f.way.stream, Place: f.way.place}
+			done[f.way] = d
+		}
+		if !a.Duplicate { // else it was stored before, and what follows is refused
+			d.Place.Sequence = a.Sequence
+		}
+		for i := range b.Out {
+			if !b.Out[i] {
+				o.out(d, b, i)
+			}
+		}
+		o.flying, o.bundles[0], o.bundles = o.flying[1:], nil, o.bundles[1:]
 	}
 	for w, d := range done {
-		if stored := o.store.Delivered(*d); stored != nil {
-			return fmt.Errorf("%w: %w", errState, stored)
-		}
+		o.store.Delivered(*d)
 		w.place = d.Place
-	}
-	if len(o.keys) == 0 && len(list) > 0 {
-		o.from = list[len(list)-1].key
 	}
 	return err
 }
 
-// sendPatience is how long the bus may take to store what is sent at once.
-const sendPatience = 10 * time.Second
+// answer is what the server says of a message; ok is false if it has said nothing yet.
+func (f *flying) answer(ctx context.Context, wait bool) (a *jetstream.PubAck, ok bool, err error) {
+	select {
+	case a = <-f.ack.Ok():
+		return a, true, nil
+	case err = <-f.ack.Err():
+		return nil, true, err
+	default:
+	}
+	left := time.Until(f.sent.Add(sendPatience))
+	if left <= 0 {
+		return nil, true, errors.New("no answer")
+	}
+	if !wait {
+		return nil, false, nil
+	}
+	late := time.NewTimer(left)
+	defer late.Stop()
+	select {
+	case a = <-f.ack.Ok():
+		return a, true, nil
+	case err = <-f.ack.Err():
+		return nil, true, err
+	case <-late.C:
+		return nil, true, errors.New("no answer")
+	case <-ctx.Done():
+		return nil, true, ctx.Err()
+	}
+}
 
 // close ends following.
 func (o *outbox) close() {

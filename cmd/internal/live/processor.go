@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -59,15 +58,16 @@ type Options struct {
 	// Memory is how many bytes of waiting events stay in memory; the rest goes to a
 	// file in Dir. 0 is no limit.
 	Memory int64
-	// Committed is told of a turn's events as soon as they are in the state, and how
-	// long that took; nil for nobody. They must not be changed.
-	Committed func(events []event.Event, took time.Duration)
+	// Committed is told of what a turn has pushed as soon as it is in the state, and
+	// how long that took; nil for nobody. The events must not be changed.
+	Committed func(pushes []disk.Push, took time.Duration)
 }
 
 // A turn takes at most so much at once; one envelope more may come.
 const (
 	turnEvents  = 4096
 	idleWait    = 200 * time.Millisecond
+	busyWait    = 20 * time.Millisecond
 	tickEvery   = 500 * time.Millisecond // while nothing else comes
 	quietTurns  = time.Minute            // after so long a turn of ticks alone is committed too
 	followEvery = 500 * time.Millisecond
@@ -75,6 +75,8 @@ const (
 	// anew: it may be one that the bus has forgotten.
 	deaf      = 10 * time.Second
 	syncEvery = time.Second
+	// reportEvery is how often the engine is asked for its counters.
+	reportEvery = 100 * time.Millisecond
 	// forget is how long after its last envelope a sender is remembered.
 	forget = 24 * time.Hour
 )
@@ -92,6 +94,7 @@ type Processor struct {
 	unpack  unpacker
 	metrics *Metrics
 
+	batch    *event.Batch // the last one
 	outbox   *outbox
 	now      event.Time
 	stored   time.Time // of the last message
@@ -106,6 +109,9 @@ type Processor struct {
 	told     []alert.Alert // of the alerts, in this turn
 	failure  error         // of the state, while the engine was deciding
 	synced   time.Time
+	syncing  chan error // of a Sync under way, nil for none
+	reported time.Time
+	results  []disk.Result // of the last turn, kept for their room
 }
 
 // NewProcessor opens the state and makes the engine what it was. Errors are
@@ -142,7 +148,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 		return nil, errors.Join(err, store.Close())
 	}
 	cfg.Memory, cfg.Spill = o.Memory, waiting
-	p := &Processor{opts: o, js: js, store: store, waiting: waiting, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position()}
+	p := &Processor{opts: o, js: js, store: store, waiting: waiting, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position(), batch: new(event.Batch)}
 	p.engine = shard.New(cfg, p)
 	m.rules(o.Rules)
 	p.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
@@ -161,7 +167,14 @@ func (p *Processor) recover() error {
 		return err
 	}
 	p.muted = true
-	err := p.store.Recover(new(scan.Intern), func(now event.Time, b *event.Batch) error {
+	err := p.store.Recover(new(scan.Intern), func(now event.Time, envelope []byte, b *event.Batch) error {
+		if envelope != nil {
+			b = p.batch.Next()
+			p.batch = b
+			if _, err := p.unpack.opener.Open(envelope, b); err != nil {
+				return fmt.Errorf("%w (%w)", disk.ErrDamaged, err)
+			}
+		}
 		events += len(b.Events)
 		p.push(b, now)
 		return p.engine.Err()
@@ -210,7 +223,12 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	defer func() {
 		p.outbox.close()
 		p.metrics.ready(errors.New("ending"))
-		err = errors.Join(err, p.store.Sync(), p.Close())
+		if p.syncing != nil {
+			err = errors.Join(err, <-p.syncing)
+		}
+		p.reported = time.Time{}
+		p.report(0)
+		err = errors.Join(err, p.Close())
 	}()
 	for ctx.Err() == nil {
 		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})
@@ -231,7 +249,7 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 	}
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if err := p.send(sending); err != nil {
+	if err := p.send(sending, true); err != nil {
 		if errors.Is(err, errState) {
 			return err
 		}
@@ -270,7 +288,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 		if err := t.work(); err != nil {
 			return err
 		}
-		if err := p.send(ctx); errors.Is(err, errState) {
+		if err := p.send(ctx, false); errors.Is(err, errState) {
 			return err
 		} else if err != nil {
 			p.away(ctx, err)
@@ -281,19 +299,45 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")
 			return nil
 		}
-		if time.Since(p.synced) > syncEvery {
-			p.synced = time.Now()
-			if err := p.store.Sync(); err != nil {
-				return err
-			}
+		if err := p.sync(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// send sends what waits if this processor leads, and ticks if nothing comes. One
-// that does not lead follows what is sent.
-func (p *Processor) send(ctx context.Context) error {
+// sync has the state made safe now and then, beside the turns.
+func (p *Processor) sync() error {
+	if p.syncing != nil {
+		select {
+		case err := <-p.syncing:
+			if p.syncing = nil; err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	if time.Since(p.synced) < syncEvery {
+		return nil
+	}
+	p.synced, p.syncing = time.Now(), make(chan error, 1)
+	go func(done chan<- error) { done <- p.store.Sync() }(p.syncing)
+	return nil
+}
+
+// report gives the counters to the metrics, now and then.
+func (p *Processor) report(pending uint64) {
+	if time.Since(p.reported) < reportEvery {
+		return
+	}
+	p.reported = time.Now()
+	p.metrics.engine(p.engine, p.now, pending, p.store.Size())
+}
+
+// send sends what waits if this processor leads, with all until it has arrived, and
+// ticks if nothing comes. One that does not lead follows what is sent.
+func (p *Processor) send(ctx context.Context, all bool) error {
 	leads := p.opts.Leads()
 	p.metrics.lead(leads)
 	if leads && time.Since(p.heard) > tickEvery && time.Since(p.ticked) > tickEvery {
@@ -307,6 +351,9 @@ func (p *Processor) send(ctx context.Context) error {
 	if p.stored.IsZero() {
 		return nil // it is not known yet how far the events are
 	}
+	if !leads && len(p.outbox.flying) > 0 { // it led until now
+		p.outbox.ground()
+	}
 	if p.outbox.behind() && leads || !leads && time.Since(p.followed) > followEvery {
 		p.followed = time.Now()
 		if err := p.outbox.follow(ctx, p.stored); err != nil {
@@ -316,16 +363,5 @@ func (p *Processor) send(ctx context.Context) error {
 	if !leads {
 		return nil
 	}
-	return p.outbox.send(ctx)
-}
-
-func outboxOf(list []*timeline.Timeline, told []alert.Alert) (out []disk.Message) {
-	for _, t := range list {
-		out = append(out, disk.Message{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Data: t.AppendJSON(nil)})
-	}
-	for i := range told {
-		a := &told[i]
-		out = append(out, disk.Message{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Data: a.AppendJSON(nil)})
-	}
-	return out
+	return p.outbox.send(ctx, all)
 }

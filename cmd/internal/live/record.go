@@ -147,7 +147,7 @@ func (r *recorder) read(ctx context.Context, reader *bus.Reader) error {
 
 func (r *recorder) take(m *bus.Message) error {
 	r.batch.Reset()
-	if err := r.unpack.take(m, &r.batch); err != nil {
+	if _, err := r.unpack.take(m, &r.batch); err != nil {
 		r.log.Warn("an envelope cannot be read", "sequence", m.Sequence, "node", m.Node, "error", err)
 	}
 	for i := range r.batch.Events {

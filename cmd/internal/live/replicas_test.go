@@ -114,21 +114,23 @@ func results(t *testing.T, js jetstream.JetStream) string {
 			continue
 		}
 		quiet = 0
-		if seen[m.ID] {
-			t.Errorf("revision %s was sent twice", m.ID)
+		for i, id := range m.IDs {
+			if seen[id] {
+				t.Errorf("revision %s was sent twice", id)
+			}
+			seen[id] = true
+			one := new(timeline.Timeline)
+			if err := json.Unmarshal(m.Lines[i], one); err != nil {
+				t.Fatal(err)
+			}
+			if want := one.ID + "/" + strconv.Itoa(int(one.Revision)); want != id {
+				t.Errorf("%s holds %s", id, want)
+			}
+			if before := last[one.ID]; before != nil && before.Revision >= one.Revision {
+				t.Errorf("revision %d of %s came behind %d", one.Revision, one.ID, before.Revision)
+			}
+			last[one.ID] = one
 		}
-		seen[m.ID] = true
-		one := new(timeline.Timeline)
-		if err := json.Unmarshal(m.Data, one); err != nil {
-			t.Fatal(err)
-		}
-		if id := one.ID + "/" + strconv.Itoa(int(one.Revision)); id != m.ID {
-			t.Errorf("message %s holds %s", m.ID, id)
-		}
-		if before := last[one.ID]; before != nil && before.Revision >= one.Revision {
-			t.Errorf("revision %d of %s came behind %d", one.Revision, one.ID, before.Revision)
-		}
-		last[one.ID] = one
 	}
 	var list []*timeline.Timeline
 	for _, one := range last {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -18,9 +19,9 @@ import (
 type turn struct {
 	p      *Processor
 	reader *bus.Reader
-	events []event.Event
+	count  int // of events
 	pushes []disk.Push
-	dead   []disk.Message
+	dead   []disk.Result
 	last   *bus.Message
 }
 
@@ -28,7 +29,11 @@ type turn struct {
 // one turn is chance, and must not show in what is decided. With nothing there it
 // waits a little.
 func (t *turn) collect() error {
-	for wait := idleWait; len(t.events) < turnEvents; wait = 20 * time.Millisecond {
+	wait := idleWait
+	if t.p.outbox.busy() { // what has arrived is to be noted
+		wait = busyWait
+	}
+	for ; t.count < turnEvents; wait = busyWait {
 		m, ok, err := t.reader.Next(wait)
 		if err != nil {
 			return err
@@ -37,7 +42,8 @@ func (t *turn) collect() error {
 			return nil
 		}
 		t.last = &m
-		t.push(&m, t.take(&m))
+		b, whole := t.take(&m)
+		t.push(&m, b, whole)
 		if m.Pending == 0 {
 			return nil
 		}
@@ -46,13 +52,16 @@ func (t *turn) collect() error {
 }
 
 // push gives a message's events to the engine.
-func (t *turn) push(m *bus.Message, b *event.Batch) {
+func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 	p := t.p
 	p.now = max(p.now, p.opts.Clock(m, b.Events))
 	p.stored, p.heard = m.Stored, time.Now()
-	t.events = append(t.events, b.Events...)
-	one := disk.Push{Now: p.now, Events: len(b.Events)}
-	if n := len(t.pushes); n > 0 && t.pushes[n-1].Events == 0 { // of a time that passed
+	t.count += len(b.Events)
+	one := disk.Push{Now: p.now, Events: b.Events}
+	if whole {
+		one.Envelope = m.Data
+	}
+	if n := len(t.pushes); n > 0 && len(t.pushes[n-1].Events) == 0 { // of a time that passed
 		t.pushes = t.pushes[:n-1]
 	}
 	t.pushes = append(t.pushes, one)
@@ -60,17 +69,19 @@ func (t *turn) push(m *bus.Message, b *event.Batch) {
 }
 
 // take opens one envelope. What cannot be read goes to the dead letters.
-func (t *turn) take(m *bus.Message) *event.Batch {
-	b := new(event.Batch)
-	if err := t.p.unpack.take(m, b); err != nil {
+func (t *turn) take(m *bus.Message) (b *event.Batch, whole bool) {
+	b = t.p.batch.Next()
+	t.p.batch = b
+	whole, err := t.p.unpack.take(m, b)
+	if err != nil {
 		t.bury(m, err)
 	}
-	return b
+	return b, whole
 }
 
 func (t *turn) bury(m *bus.Message, why error) {
 	t.p.opts.Log.Warn("dead letter", "sequence", m.Sequence, "node", m.Node, "error", why)
-	t.dead = append(t.dead, disk.Message{Kind: byte(bus.OutDead), ID: strconv.FormatUint(m.Sequence, 10), Data: bus.DeadLetter(why, m.Data)})
+	t.dead = append(t.dead, disk.Result{Kind: byte(bus.OutDead), ID: strconv.FormatUint(m.Sequence, 10), Data: bus.DeadLetter(why, m.Data)})
 }
 
 // work commits what was read and what came of it. Ticks alone, of which nothing
@@ -81,24 +92,25 @@ func (t *turn) work() error {
 		return err
 	}
 	if t.last == nil {
-		p.metrics.engine(p.engine, p.now, 0, p.store.Size())
+		p.report(0)
 		return nil
 	}
 	at := t.reader.Position(t.last.Sequence)
 	p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
 	pushes := append(p.prior, t.pushes...)
-	if len(t.events)+len(t.dead)+len(p.decided)+len(p.told) == 0 && time.Since(p.commit) < quietTurns {
+	if t.count+len(t.dead)+len(p.decided)+len(p.told) == 0 && time.Since(p.commit) < quietTurns {
 		p.prior = pushes[len(pushes)-1:]
-		p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
+		p.report(t.last.Pending)
 		return nil
 	}
-	out, known := p.outbox.fresh(append(outboxOf(p.decided, p.told), t.dead...))
 	began := time.Now()
+	results := append(p.resultsOf(), t.dead...)
+	known := p.outbox.known(results)
 	_, span := p.opts.Tracer.Start(context.Background(), "commit", trace.WithAttributes(
-		attribute.Int("sennit.events", len(t.events)), attribute.Int("sennit.results", len(out)), attribute.Int64("sennit.bus.sequence", int64(t.last.Sequence)),
+		attribute.Int("sennit.events", t.count), attribute.Int("sennit.results", len(results)), attribute.Int64("sennit.bus.sequence", int64(t.last.Sequence)),
 	))
-	err := p.store.Turn(disk.Turn{
-		Events: t.events, Pushes: pushes, At: p.at, Timelines: p.decided, Alerts: p.told, Outbox: out, Heard: known,
+	bundles, err := p.store.Turn(disk.Turn{
+		Pushes: pushes, At: p.at, Results: results, Heard: known,
 		Session: func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
 	})
 	ended(span, err)
@@ -106,15 +118,34 @@ func (t *turn) work() error {
 		return err
 	}
 	p.at = p.store.Position()
-	p.outbox.committed(p.at.Turn, out, known)
+	p.outbox.committed(bundles, known)
 	p.prior, p.commit = nil, time.Now()
 	clear(p.decided)
+	clear(p.results)
 	p.decided, p.told = p.decided[:0], p.told[:0]
 	took := time.Since(began)
 	p.metrics.commit(took)
 	if p.opts.Committed != nil {
-		p.opts.Committed(t.events, took)
+		p.opts.Committed(t.pushes, took)
 	}
-	p.metrics.engine(p.engine, p.now, t.last.Pending, p.store.Size())
+	p.report(t.last.Pending)
 	return nil
+}
+
+// resultsOf are the revisions and alerts of a turn, as they are kept and sent.
+func (p *Processor) resultsOf() []disk.Result {
+	list := p.results[:0]
+	for _, t := range p.decided {
+		var alerts []string
+		for i := range t.Alerts {
+			alerts = append(alerts, t.Alerts[i].AlertID)
+		}
+		list = append(list, disk.Result{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Of: t.ID, Note: strings.Join(alerts, "\n"), JSON: t})
+	}
+	for i := range p.told {
+		a := &p.told[i]
+		list = append(list, disk.Result{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Of: a.ID, JSON: a})
+	}
+	p.results = list
+	return list
 }

@@ -23,21 +23,22 @@ type counts interface {
 
 // take appends the events of one envelope. What was taken before is passed over,
 // what is missing becomes a loss, and what claims to be of another node is dropped.
-// A tick has none. An error says that the envelope cannot be read, and never will be.
-func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
+// A tick has none. Whole says that they are those of the envelope, no more and no
+// less. An error says that the envelope cannot be read, and never will be.
+func (u *unpacker) take(m *bus.Message, b *event.Batch) (whole bool, err error) {
 	if m.Tick {
 		u.counts.envelope("tick", 1)
-		return nil
+		return false, nil
 	}
 	before := len(b.Events)
 	if m.Err != nil {
 		u.counts.envelope("poison", 1)
-		return m.Err
+		return false, m.Err
 	}
 	h, err := u.opener.Open(m.Data, b)
 	if err != nil {
 		u.counts.envelope("poison", 1)
-		return err
+		return false, err
 	}
 	events := b.Events[before:]
 	var newest event.Time
@@ -48,9 +49,10 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 	if duplicate {
 		b.Events = b.Events[:before]
 		u.counts.envelope("duplicate", 1)
-		return nil
+		return false, nil
 	}
 	u.counts.envelope("taken", 1)
+	all := len(b.Events)
 	kept, forged, as := b.Events[:before], uint64(0), ""
 	for i := range events {
 		if n := events[i].Node; n != "" && n != m.Node {
@@ -74,6 +76,7 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 		*loss = p
 		e.Payload = loss
 	}
+	whole = len(kept) == all && missing == 0
 	if missing > 0 {
 		u.counts.envelope("missing", missing)
 		lost(0, event.Loss{Of: h.Source, From: since, To: at, Reason: "envelopes missing", Scope: strconv.FormatUint(missing, 10) + " envelopes"})
@@ -81,5 +84,5 @@ func (u *unpacker) take(m *bus.Message, b *event.Batch) error {
 	if forged > 0 { // rules can tell of it
 		lost(1<<63, event.Loss{Of: h.Source, Count: forged, From: at, To: at, Reason: "forged_node", Scope: as})
 	}
-	return nil
+	return whole, nil
 }

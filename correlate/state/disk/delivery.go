@@ -1,11 +1,6 @@
 package disk
 
-import (
-	"encoding/binary"
-	"fmt"
-
-	"github.com/dgraph-io/badger/v4"
-)
+import "encoding/binary"
 
 // Place is how far a stream of results was followed.
 type Place struct {
@@ -17,55 +12,64 @@ type Place struct {
 type Delivery struct {
 	Stream string
 	Place  Place
-	// Sent are keys of the outbox, Heard the ids of messages that are not in it
-	// yet: others have decided them first. Forget are ids of Heard that never came.
-	Sent   [][]byte
+	// Seen are bundles of which more is out, Heard the ids of messages that are in no
+	// bundle yet: others have decided them first. Forget are ids of Heard that never
+	// came.
+	Seen   []*Bundle
 	Heard  []string
 	Forget []string
 }
 
-// Delivered notes a delivery, all of it or nothing unless it is very large.
-func (s *Store) Delivered(d Delivery) error {
-	w := s.begin()
-	for _, k := range d.Sent {
-		w.delete(k)
+// Delivered notes a delivery, all of it or nothing. After a crash of the program it may
+// be that nothing was noted since the last Sync: the stream says it again, from the
+// place that was noted with it.
+func (s *Store) Delivered(d Delivery) {
+	s.rows.mu.Lock()
+	defer s.rows.mu.Unlock()
+	for _, b := range d.Seen {
+		if b.Sent() {
+			s.rows.set([]byte(b.key), nil)
+			delete(s.open, b.key)
+		} else {
+			s.rows.set([]byte(b.key), b.row())
+		}
 	}
 	for _, id := range d.Heard {
-		w.set(append([]byte{keyHeard}, id...), nil)
+		s.rows.set(append([]byte{keyHeard}, id...), []byte{})
 	}
 	for _, id := range d.Forget {
-		w.delete(append([]byte{keyHeard}, id...))
+		s.rows.set(append([]byte{keyHeard}, id...), nil)
 	}
 	v := binary.BigEndian.AppendUint64(nil, d.Place.Sequence)
-	w.set(append([]byte{keyPlace}, d.Stream...), binary.BigEndian.AppendUint64(v, uint64(d.Place.Created)))
-	if err := w.commit(); err != nil {
-		return fmt.Errorf("note what was sent: %w", err)
+	s.rows.set([]byte(placeKey(d.Stream)), binary.BigEndian.AppendUint64(v, uint64(d.Place.Created)))
+}
+
+// Sent reports whether all of a bundle is out.
+func (b *Bundle) Sent() bool {
+	for _, out := range b.Out {
+		if !out {
+			return false
+		}
 	}
-	return nil
+	return true
 }
 
 // Place returns how far a stream was followed, the zero Place for not at all.
 func (s *Store) Place(stream string) (p Place, err error) {
-	err = s.db.View(func(tx *badger.Txn) error {
-		v, err := get(tx, append([]byte{keyPlace}, stream...))
-		switch {
-		case err != nil || v == nil:
-			return err
-		case len(v) != 16:
-			return ErrDamaged
-		}
-		p = Place{binary.BigEndian.Uint64(v), int64(binary.BigEndian.Uint64(v[8:]))}
-		return nil
-	})
-	return p, err
+	v, err := s.rows.get([]byte(placeKey(stream)))
+	switch {
+	case err != nil || v == nil:
+		return p, err
+	case len(v) != 16:
+		return p, ErrDamaged
+	}
+	return Place{binary.BigEndian.Uint64(v), int64(binary.BigEndian.Uint64(v[8:]))}, nil
 }
 
 // Heard calls f for the ids that were heard and neither decided nor forgotten.
 func (s *Store) Heard(f func(id string)) error {
-	return s.db.View(func(tx *badger.Txn) error {
-		return each(tx, []byte{keyHeard}, false, func(k, _ []byte) error {
-			f(string(k[1:]))
-			return nil
-		})
+	return s.rows.each([]byte{keyHeard}, func(k string, _ []byte) error {
+		f(k[1:])
+		return nil
 	})
 }

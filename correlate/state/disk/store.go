@@ -2,38 +2,36 @@ package disk
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-	"github.com/klauspost/compress/s2"
 
-	"github.com/sennit-io/sennit/correlate/state"
-	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
-	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
 // Errors of a state folder.
 var (
 	ErrInUse   = errors.New("the state folder is in use by another process")
 	ErrNewer   = errors.New("the state was written by a newer sennit: use that one, or an empty folder")
-	ErrOlder   = errors.New("the state was written by an older sennit, before its first release: begin with an empty folder and what the stream still holds")
+	ErrOlder   = errors.New("the state was written by an older sennit, in a format that is no more: move the folder away and begin with what the stream still holds")
 	ErrFull    = errors.New("no space left for the state: free some, nothing is lost until then")
 	ErrDamaged = errors.New("the state is damaged: restore it, or begin with an empty folder and what the stream still holds")
 )
 
 // Options of a store.
 type Options struct {
-	// Retention is how long segments are kept, on the engine's clock: longer
-	// than the engine holds anything.
+	// Retention is how long events are kept, on the engine's clock: longer than the
+	// engine holds anything.
 	Retention time.Duration
-	// Keep is how long closed timelines can be looked up after their end.
+	// Keep is how long results can be looked up after they were decided.
 	Keep time.Duration
 	// MinFree is the space on the disk below which a turn is refused, default
 	// 64 MiB: Badger writes through mapped files, where a full disk is a crash.
@@ -49,45 +47,67 @@ type Position struct {
 	Now      event.Time
 }
 
-// Store is a state.Store on the disk. Turn and Commit are called from one
-// goroutine, Timeline from any.
+// Store is a state.Store on the disk. Turn, Commit and Delivered are called from one
+// goroutine, Sync from one, the others from any.
 type Store struct {
-	db   *badger.DB
 	dir  string
 	opts Options
-	at   Position
+	db   *badger.DB
+	rows rows
 
-	plain   []byte   // of a segment, kept for its room
-	swept   uint32   // buckets before it are listed in expired
-	expired [][]byte // keys to delete in the next turns
+	turns   *journal // what was read, and the rows it changed
+	results *journal // what came of it
+
+	at                   Position // under rows.mu, as are the next two
+	turnsEnd, resultsEnd uint64   // of what the rows know of
+
+	waiting []waiting
+	open    map[string]bool // keys of bundles that wait
+
+	scratch  scratch
+	expiring []expiring // rows of the oldest file of results
+	expired  bool       // they are gone, and so may the file when this place is safe
+	goes     uint64
+
+	syncing sync.Mutex
+	safe    uint64 // the turns up to here are
+}
+
+// waiting is a bundle that is not wholly sent, oldest first; those that are not open
+// any more are passed over.
+type waiting struct {
+	key string
+	at  uint64 // place of its record
 }
 
 // Open opens a state folder, or makes one. What a crash left of a turn that was
 // not committed is removed. Errors are ErrInUse, ErrNewer, ErrOlder, ErrFull, ErrDamaged,
 // wrapped with the folder.
-func Open(dir string, o Options) (*Store, error) {
+func Open(dir string, o Options) (_ *Store, err error) {
 	if o.MinFree == 0 {
 		o.MinFree = 64 << 20
 	}
 	if err := spaceFor(dir, o.MinFree); err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", dir, err)
 	}
+	// What is in it is small and soon over: compressing it is not worth anything.
 	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithDetectConflicts(false).WithMetricsEnabled(false).
-		WithMemTableSize(32 << 20).WithNumMemtables(3).WithBlockCacheSize(64 << 20).WithIndexCacheSize(32 << 20).
-		WithNumCompactors(2).WithCompression(options.None).WithNumVersionsToKeep(1))
+		WithMemTableSize(16 << 20).WithNumMemtables(2).WithBlockCacheSize(16 << 20).WithIndexCacheSize(16 << 20).
+		WithNumCompactors(2).WithCompression(options.None).WithNumVersionsToKeep(1).WithValueLogFileSize(64 << 20))
 	if err != nil {
 		return nil, fmt.Errorf("open state in %s: %w", dir, explain(err))
 	}
-	s := &Store{db: db, dir: dir, opts: o}
+	s := &Store{db: db, dir: dir, opts: o, rows: rows{db: db, changed: map[string][]byte{}}, open: map[string]bool{}}
 	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state in %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open state in %s: %w", dir, explain(err)), s.closeFiles())
 	}
 	return s, nil
 }
 
-// explain says what an error of Badger means.
+// explain says what an error of Badger or of the system means.
 func explain(err error) error {
 	switch text := err.Error(); {
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrOlder), errors.Is(err, ErrNewer):
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w (%w)", ErrFull, err)
 	case strings.Contains(text, "Cannot acquire directory lock"):
@@ -98,202 +118,181 @@ func explain(err error) error {
 	return err
 }
 
+// load makes the store what it was at the last turn that is whole.
 func (s *Store) load() error {
-	var beyond [][]byte
-	err := s.db.View(func(tx *badger.Txn) error {
-		v, err := get(tx, []byte{keyVersion})
-		switch {
-		case err != nil:
-			return err
-		case v == nil:
-			return s.empty(tx)
-		case len(v) != 4:
-			return ErrDamaged
-		case binary.BigEndian.Uint32(v) < Version:
-			return ErrOlder
-		case binary.BigEndian.Uint32(v) > Version:
-			return fmt.Errorf("%w (version %d, this one reads %d)", ErrNewer, binary.BigEndian.Uint32(v), Version)
-		}
-		p, err := get(tx, []byte{keyPosition})
+	turns, results, err := s.checkpoint()
+	if err != nil {
+		return err
+	}
+	if s.turns, err = openJournal(filepath.Join(s.dir, "turns"), s.opts.Retention/16); err != nil {
+		return err
+	}
+	if s.results, err = openJournal(filepath.Join(s.dir, "results"), s.opts.Keep/16); err != nil {
+		return err
+	}
+	if s.turns.end < turns || s.results.end < results {
+		return fmt.Errorf("%w: files of %s are missing or were cut", ErrDamaged, s.dir)
+	}
+	// Turns behind the checkpoint are taken as far as they and their results are whole.
+	whole, err := s.results.scan(results, func(uint64, event.Time, []byte) error { return nil })
+	if err != nil && !torn(err) {
+		return err
+	}
+	last, err := s.turns.scan(turns, func(at uint64, _ event.Time, said []byte) error {
+		t, err := readTurn(said)
 		if err != nil {
 			return err
 		}
-		if p != nil {
-			if len(p) != 40 {
-				return ErrDamaged
-			}
-			n := func(i int) uint64 { return binary.BigEndian.Uint64(p[8*i:]) }
-			s.at = Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Epoch: n(3), Now: event.Time(n(4))}
+		if t.results > whole {
+			return errStop
 		}
-		for _, first := range []byte{keySegment, keyOutbox} {
-			err := each(tx, []byte{first}, false, func(k, _ []byte) error {
-				if turnOf(k) > s.at.Turn {
-					beyond = append(beyond, k)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-		}
+		results = t.results
+		s.apply(&t, at+recordHead+uint64(len(said)))
 		return nil
 	})
-	if err != nil {
-		return explain(err)
+	if err != nil && !torn(err) {
+		return err
 	}
-	w := s.begin()
-	w.set([]byte{keyVersion}, binary.BigEndian.AppendUint32(nil, Version))
-	for _, k := range beyond {
-		w.delete(k)
+	if err := errors.Join(s.turns.truncate(last), s.results.truncate(results)); err != nil {
+		return err
 	}
-	return w.commit()
+	s.turnsEnd, s.resultsEnd = last, results
+	if err := s.Outbox(func(b *Bundle) error { s.wait(b); return nil }); err != nil {
+		return err
+	}
+	s.rows.set([]byte{keyVersion}, binary.BigEndian.AppendUint32(nil, Version))
+	return s.Sync()
 }
 
-// empty refuses a folder that has keys but no version.
-func (s *Store) empty(tx *badger.Txn) error {
-	return each(tx, nil, false, func(_, _ []byte) error { return ErrDamaged })
+// torn reports whether an error says that a file ends in the middle of a record.
+func torn(err error) bool {
+	return errors.Is(err, errStop) || errors.Is(err, ErrDamaged) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-func get(tx *badger.Txn, key []byte) ([]byte, error) {
-	item, err := tx.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return nil, nil
+// checkpoint reads how far Badger has got, and checks that it is ours.
+func (s *Store) checkpoint() (turns, results uint64, err error) {
+	v, err := s.rows.get([]byte{keyVersion})
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case v == nil:
+		return 0, 0, s.rows.each(nil, func(string, []byte) error { return ErrDamaged }) // rows, and no version
+	case len(v) != 4:
+		return 0, 0, ErrDamaged
+	case binary.BigEndian.Uint32(v) < Version:
+		return 0, 0, ErrOlder
+	case binary.BigEndian.Uint32(v) > Version:
+		return 0, 0, fmt.Errorf("%w (version %d, this one reads %d)", ErrNewer, binary.BigEndian.Uint32(v), Version)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+	p, err := s.rows.get([]byte{keyPosition})
+	if err != nil || p == nil {
+		return 0, 0, err
 	}
-	v, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+	if len(p) != 7*8 {
+		return 0, 0, ErrDamaged
 	}
-	return v, nil
+	s.at = readPosition(p)
+	return binary.BigEndian.Uint64(p[5*8:]), binary.BigEndian.Uint64(p[6*8:]), nil
 }
 
-// each calls f for the keys below a prefix in their order. Keys are copies,
-// values are valid during the call.
-func each(tx *badger.Txn, prefix []byte, values bool, f func(k, v []byte) error) error {
-	return eachFrom(tx, prefix, prefix, values, f)
+func appendPosition(b []byte, p *Position) []byte {
+	for _, v := range []uint64{p.Turn, p.Sequence, uint64(p.Created), p.Epoch, uint64(p.Now)} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	return b
 }
 
-// eachFrom is each from a key on.
-func eachFrom(tx *badger.Txn, prefix, from []byte, values bool, f func(k, v []byte) error) error {
-	it := tx.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: values, PrefetchSize: 16})
-	defer it.Close()
-	for it.Seek(from); it.Valid(); it.Next() {
-		item := it.Item()
-		k := item.KeyCopy(nil)
-		if !values {
-			if err := f(k, nil); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := item.Value(func(v []byte) error { return f(k, v) }); err != nil {
-			return err
-		}
-	}
-	return nil
+func readPosition(b []byte) Position {
+	n := func(i int) uint64 { return binary.BigEndian.Uint64(b[8*i:]) }
+	return Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Epoch: n(3), Now: event.Time(n(4))}
 }
 
 // Position is what the last committed turn said.
-func (s *Store) Position() Position { return s.at }
+func (s *Store) Position() Position {
+	s.rows.mu.RLock()
+	defer s.rows.mu.RUnlock()
+	return s.at
+}
 
 // Sessions gives back what the turns said of senders.
 func (s *Store) Sessions(f func(key, value []byte) error) error {
-	return s.db.View(func(tx *badger.Txn) error {
-		return each(tx, []byte{keySession}, true, func(k, v []byte) error { return f(k[1:], v) })
-	})
-}
-
-// Timeline returns the last committed revision, or state.ErrNotFound.
-func (s *Store) Timeline(id string) (*timeline.Timeline, error) {
-	t := new(timeline.Timeline)
-	found, err := s.row(keyTimeline, id, t)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read timeline %s: %w", id, err)
-	case !found:
-		return nil, state.ErrNotFound
-	}
-	return t, nil
-}
-
-// Timelines calls f with the canonical form of the timelines whose id begins so, by
-// id, and stops at the first error of f.
-func (s *Store) Timelines(prefix string, f func(text []byte) error) error {
-	return s.texts(append([]byte{keyTimeline}, prefix...), f)
-}
-
-func (s *Store) texts(prefix []byte, f func(text []byte) error) error {
-	return s.db.View(func(tx *badger.Txn) error {
-		return each(tx, prefix, true, func(_, v []byte) error {
-			if len(v) < 4 {
-				return ErrDamaged
-			}
-			text, err := s2.Decode(nil, v[4:])
-			if err != nil {
-				return fmt.Errorf("read results: %w", ErrDamaged)
-			}
-			return f(text)
-		})
-	})
-}
-
-// Alert returns what was last told of an alert, nil for nothing.
-func (s *Store) Alert(id string) (*alert.Alert, error) {
-	a := new(alert.Alert)
-	found, err := s.row(keyAlert, id, a)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read alert %s: %w", id, err)
-	case !found:
-		return nil, nil
-	}
-	return a, nil
-}
-
-// Alerts calls f with the canonical form of what was last told of each alert that is
-// kept, by id, and stops at the first error of f.
-func (s *Store) Alerts(f func(text []byte) error) error {
-	return s.texts([]byte{keyAlert}, f)
-}
-
-// row reads what kept wrote.
-func (s *Store) row(first byte, id string, into any) (found bool, err error) {
-	var v []byte
-	err = s.db.View(func(tx *badger.Txn) (err error) {
-		v, err = get(tx, append([]byte{first}, id...))
-		return err
-	})
-	if err != nil || len(v) < 4 {
-		return false, err
-	}
-	text, err := s2.Decode(nil, v[4:])
-	if err != nil {
-		return false, ErrDamaged
-	}
-	return true, json.Unmarshal(text, into)
+	return s.rows.each([]byte{keySession}, func(k string, v []byte) error { return f([]byte(k[1:]), v) })
 }
 
 // Sync makes everything committed survive a power cut; a crash of the program it
-// survives without.
+// survives without. It works beside turns.
 func (s *Store) Sync() error {
-	if err := s.db.Sync(); err != nil {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	if err := s.sync(); err != nil {
 		return fmt.Errorf("sync state: %w", explain(err))
 	}
 	return nil
 }
 
-// Size of the files, in bytes, as Badger last measured it (about once a minute).
-func (s *Store) Size() int64 {
-	lsm, vlog := s.db.Size()
-	return lsm + vlog
+// sync writes the files, and then the rows and how far the files were written: Badger
+// never knows more than they do.
+func (s *Store) sync() error {
+	s.rows.mu.Lock()
+	if len(s.rows.changed) == 0 {
+		s.rows.mu.Unlock()
+		return nil
+	}
+	rows := s.rows.take()
+	resultFiles, resultsEnded, resultsMade := s.results.unsafe()
+	turnFiles, turnsEnded, turnsMade := s.turns.unsafe()
+	turns, results := s.turnsEnd, s.resultsEnd // more may be in the files: a turn that is being written
+	p := binary.BigEndian.AppendUint64(appendPosition(nil, &s.at), turns)
+	rows[string(rune(keyPosition))] = binary.BigEndian.AppendUint64(p, results)
+	s.rows.mu.Unlock()
+
+	if err := s.results.sync(resultFiles, resultsEnded, resultsMade); err != nil {
+		return err
+	}
+	if err := s.turns.sync(turnFiles, turnsEnded, turnsMade); err != nil {
+		return err
+	}
+	last := map[string][]byte{}
+	for k, v := range rows {
+		if k[0] == keyPosition || k[0] == keyPlace {
+			last[k] = v
+		}
+	}
+	if err := s.rows.write(last); err != nil {
+		return err
+	}
+	if err := s.db.Sync(); err != nil {
+		return err
+	}
+	s.rows.written()
+	s.rows.mu.Lock()
+	s.safe = turns
+	s.rows.mu.Unlock()
+	return nil
 }
 
-// Close closes the files.
+// Size of the files, in bytes; what is Badger's as it last measured it (about once a
+// minute).
+func (s *Store) Size() int64 {
+	lsm, vlog := s.db.Size()
+	return lsm + vlog + int64(s.turns.size()+s.results.size())
+}
+
+// Close makes everything survive a power cut, and closes the files.
 func (s *Store) Close() error {
-	if err := s.db.Close(); err != nil {
+	err := errors.Join(s.Sync(), s.closeFiles())
+	if err != nil {
 		return fmt.Errorf("close state: %w", explain(err))
 	}
 	return nil
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	for _, j := range []*journal{s.turns, s.results} {
+		if j != nil {
+			errs = append(errs, j.close())
+		}
+	}
+	return errors.Join(append(errs, s.db.Close())...)
 }
