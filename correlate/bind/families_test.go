@@ -56,8 +56,10 @@ func TestFamily(t *testing.T) {
 // A goroutine that has gone over to another request is not held to the first.
 func TestFamilyOfTwoRequests(t *testing.T) {
 	g := familyOf(t, []kin{
-		{11, 3, map[byte]float64{'a': .99}}, {12, 3, map[byte]float64{'a': .6, 'z': .4}},
-		{13, 3, map[byte]float64{'b': .6, 'z': .4}}, {14, 3, map[byte]float64{'b': .99}},
+		{11, 3, map[byte]float64{'a': .99}},
+		{12, 3, map[byte]float64{'a': .6, 'z': .4}},
+		{13, 3, map[byte]float64{'b': .6, 'z': .4}},
+		{14, 3, map[byte]float64{'b': .99}},
 	})
 	for i, want := range []byte{'a', 'a', 'b', 'b'} {
 		if name, p := likeliestOf(g[i]); name != want || p < 0.9 {

@@ -897,6 +897,15 @@ func (v *Exchange) pack(p *Packer) {
 	if v.Response {
 		set |= 1 << 21
 	}
+	if v.ResponseModel != "" {
+		set |= 1 << 22
+	}
+	if v.Finish != "" {
+		set |= 1 << 23
+	}
+	if v.Degraded {
+		set |= 1 << 24
+	}
 	p.uint(set)
 	if set&(1<<0) != 0 {
 		p.uint(uint64(v.Cookie))
@@ -960,6 +969,12 @@ func (v *Exchange) pack(p *Packer) {
 	}
 	if set&(1<<20) != 0 {
 		v.Workload.pack(p)
+	}
+	if set&(1<<22) != 0 {
+		p.string(v.ResponseModel)
+	}
+	if set&(1<<23) != 0 {
+		p.string(v.Finish)
 	}
 }
 
@@ -1029,6 +1044,13 @@ func (v *Exchange) unpack(u *unpacker) {
 		v.Workload.unpack(u)
 	}
 	v.Response = set&(1<<21) != 0
+	if set&(1<<22) != 0 {
+		v.ResponseModel = u.string()
+	}
+	if set&(1<<23) != 0 {
+		v.Finish = u.string()
+	}
+	v.Degraded = set&(1<<24) != 0
 }
 
 func (v *TLSHello) pack(p *Packer) {

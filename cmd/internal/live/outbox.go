@@ -340,7 +340,7 @@ func rest(b *disk.Bundle, body []byte) (ids []string, _ []byte, err error) {
 // wait it waits for the first.
 func (o *outbox) arrived(ctx context.Context, wait bool) (err error) {
 	done := map[*way]*disk.Delivery{}
-	for len(o.flying) > 0 && err == nil {
+	for len(o.flying) > 0 {
 		f, b := &o.flying[0], o.bundles[0]
 		a, ok, failed := f.answer(ctx, wait)
 		if !ok {

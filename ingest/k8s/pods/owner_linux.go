@@ -30,15 +30,8 @@ type request struct {
 	cookie                     [2]uint32
 }
 
-// message is what precedes the attributes of the answer: struct inet_diag_msg.
-type message struct {
-	family, state, timer, retrans    uint8
-	sport, dport                     [2]byte
-	src, dst                         [16]byte
-	iface                            uint32
-	cookie                           [2]uint32
-	expires, rqueue, wqueue, uid, in uint32
-}
+// messageSize is that of what precedes the attributes of the answer: struct inet_diag_msg.
+const messageSize = 72
 
 // errNoCgroup says that the kernel does not tell the cgroups of sockets: one
 // before 5.7, or without CONFIG_SOCK_CGROUP_DATA.
@@ -75,7 +68,7 @@ func cgroupOf(local, peer netip.AddrPort) (event.CgroupID, error) {
 }
 
 func parseAnswer(b []byte) (event.CgroupID, error) {
-	const head, body = unix.SizeofNlMsghdr, int(unsafe.Sizeof(message{}))
+	const head, body = unix.SizeofNlMsghdr, messageSize
 	if len(b) < head+4 {
 		return 0, errors.New("read the kernel's answer about a socket: it is cut")
 	}

@@ -115,13 +115,13 @@ func (r *run) last(name string) (p event.Pod, n int) {
 	return p, n
 }
 
-func (r *run) state() (last error, n int) {
+func (r *run) state() (n int, last error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n = len(r.states); n > 0 {
 		last = r.states[n-1]
 	}
-	return last, n
+	return n, last
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -212,7 +212,7 @@ func TestAPI(t *testing.T) {
 		if r.at("10.0.0.2") != "" {
 			t.Error("a pod of another node is known")
 		}
-		if err, _ := r.state(); err != nil {
+		if _, err := r.state(); err != nil {
 			t.Errorf("state %v", err)
 		}
 		ids := map[event.ID]bool{}
@@ -257,10 +257,10 @@ func TestAPIToken(t *testing.T) {
 	var r run
 	s, err := API(r.config("n1"), trust(t, server.Server, "old"))
 	r.start(t, s, err)
-	eventually(t, "a reason", func() bool { err, _ := r.state(); return err != nil && strings.Contains(err.Error(), "Unauthorized") })
+	eventually(t, "a reason", func() bool { _, err := r.state(); return err != nil && strings.Contains(err.Error(), "Unauthorized") })
 	server.Accept("old")
 	eventually(t, "the pod", func() bool { return r.at("10.0.0.1") == "agent-0" })
-	eventually(t, "all is well", func() bool { err, n := r.state(); return err == nil && n > 1 })
+	eventually(t, "all is well", func() bool { n, err := r.state(); return err == nil && n > 1 })
 }
 
 // While the sink is busy changes wait, and the newest is told.
@@ -332,14 +332,14 @@ func TestKubelet(t *testing.T) {
 		set([]byte(text), http.StatusOK)
 		eventually(t, want, func() bool {
 			r.at("10.9.9.9")
-			err, _ := r.state()
+			_, err := r.state()
 			return err != nil && strings.Contains(err.Error(), want)
 		})
 	}
 	set(nil, http.StatusForbidden)
 	eventually(t, "403", func() bool {
 		r.at("10.9.9.9")
-		err, _ := r.state()
+		_, err := r.state()
 		return err != nil && strings.Contains(err.Error(), "nodes/pods")
 	})
 	if r.at("10.0.0.1") != "agent-0" {
@@ -371,7 +371,7 @@ func TestConnectionRefused(t *testing.T) {
 		s, err := Kubelet(r.config("n1"), c)
 		if err == nil {
 			r.start(t, s, nil)
-			eventually(t, want, func() bool { err, _ = r.state(); return err != nil })
+			eventually(t, want, func() bool { _, err = r.state(); return err != nil })
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
