@@ -16,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -60,6 +61,12 @@ func podInManifest(doc []byte) (name string, pod *corev1.PodSpec, claims []strin
 		return d.Name, &d.Spec.Template.Spec, nil, err
 	case "v1 Service":
 		return "", nil, nil, strictly(doc, &corev1.Service{})
+	case "v1 ServiceAccount":
+		return "", nil, nil, strictly(doc, &corev1.ServiceAccount{})
+	case "rbac.authorization.k8s.io/v1 ClusterRole":
+		return "", nil, nil, strictly(doc, &rbacv1.ClusterRole{})
+	case "rbac.authorization.k8s.io/v1 ClusterRoleBinding":
+		return "", nil, nil, strictly(doc, &rbacv1.ClusterRoleBinding{})
 	case "v1 Namespace":
 		return "", nil, nil, strictly(doc, &corev1.Namespace{})
 	case "policy/v1 PodDisruptionBudget":
@@ -201,8 +208,8 @@ func TestManifestOfTheBus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !opts.SyncAlways || opts.MaxPayload != 2<<20 && opts.MaxPayload != 2_000_000 || opts.TLSConfig == nil || len(opts.Nkeys) != 4 || opts.ServerName != "nats-0" {
-		t.Errorf("options %+v", opts)
+	if !opts.SyncAlways || opts.MaxPayload != 2<<20 && opts.MaxPayload != 2_000_000 || opts.TLSConfig == nil || len(opts.Nkeys) != 5 || opts.ServerName != "nats-0" {
+		t.Errorf("sync %v, max_payload %d, TLS %v, %d users, name %s", opts.SyncAlways, opts.MaxPayload, opts.TLSConfig != nil, len(opts.Nkeys), opts.ServerName)
 	}
 	t.Logf("max_payload %d, sync %v, %d users", opts.MaxPayload, opts.SyncAlways, len(opts.Nkeys))
 }
