@@ -67,7 +67,7 @@ type entry struct {
 	print      uint64     // of what was last published
 	closed     event.Time // when it was first closed
 	dropped    uint32     // rows beyond maxRows
-	client     string
+	clients    clients
 }
 
 // rank is how good a root is: the outermost view of a request wins.

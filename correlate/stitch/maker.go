@@ -2,7 +2,6 @@ package stitch
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -83,7 +82,7 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 	for i, end := range m.ends {
 		t.Steps[i].Attributes, from = attrs[from:end:end], end
 	}
-	m.describe(f, root, t)
+	e.clients = m.describe(f, root, t)
 	m.rootless(e, f, t)
 	m.complete(f, e, t)
 	m.relate(g, e, t)
@@ -344,18 +343,18 @@ func usageOf(f *forest, n int32) event.Usage {
 }
 
 // describe fills the request and the workload from the root and, where the root
-// is the load balancer, from what it called.
-func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) {
+// is the load balancer, from what it called; and says who asked.
+func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) (c clients) {
 	nd := &f.nodes[root]
 	if edge, ok := f.rows[nd.first].Event.Payload.(*event.EdgeRequest); ok {
 		t.Request = timeline.Request{Method: edge.HTTP.Method, Path: edge.HTTP.Path, Status: edge.HTTP.Status}
-		if edge.Client.IsValid() {
-			t.Request.Client = edge.Client.String()
-		}
+		c[clientEdge] = edge.Client.Unmap()
+		t.Request.Client = c.String()
 		if n := m.callee(f, root); n != none {
 			m.workload(f, n, t)
+			f.asked(n, &c)
 		}
-		return
+		return c
 	}
 	if nd.kind == nodeExchange && nd.exchange.Role == event.RoleClient {
 		if n := m.callee(f, root); n != none { // the caller was seen too
@@ -365,26 +364,22 @@ func (m *maker) describe(f *forest, root int32, t *timeline.Timeline) {
 	}
 	for i := nd.first; i != none; i = f.next[i] {
 		var h event.HTTP
-		var client netip.Addr
 		switch p := f.rows[i].Event.Payload.(type) {
 		case *event.Span:
-			h, client = p.HTTP, cmp.Or(p.Client, p.Peer.Addr())
+			h = p.HTTP
 		case *event.Exchange:
 			h = p.HTTP
-			if p.Role == event.RoleServer {
-				client = p.Tuple.Dst.Addr()
-			}
 		case *event.HTTPFlow:
-			h, client = p.HTTP, p.Tuple.Src.Addr()
+			h = p.HTTP
 		}
 		t.Request.Method = cmp.Or(t.Request.Method, h.Method)
 		t.Request.Path = cmp.Or(t.Request.Path, h.Path)
 		t.Request.Status = cmp.Or(t.Request.Status, h.Status)
-		if t.Request.Client == "" && client.IsValid() {
-			t.Request.Client = client.String()
-		}
 	}
+	f.asked(root, &c)
+	t.Request.Client = c.String()
 	m.workload(f, root, t)
+	return c
 }
 
 // callee is the first step that took in what step n sent.
@@ -474,7 +469,7 @@ func (m *maker) complete(f *forest, e *entry, t *timeline.Timeline) {
 		c.Missing = append(c.Missing, "root")
 	}
 	if !blocked {
-		if m.dir.ExpectsEdge() && m.fromEdge(t) {
+		if m.dir.ExpectsEdge() && (t.Steps[0].Layer == timeline.LayerEdge || e.clients.balanced()) {
 			want(string(timeline.LayerEdge), edge)
 		}
 		want(string(timeline.LayerAgent), claims > 0) // the workload's own account
@@ -502,38 +497,16 @@ func (m *maker) complete(f *forest, e *entry, t *timeline.Timeline) {
 	t.Completeness = c
 }
 
-// Google's load balancers reach backends from these ranges
-// (cloud.google.com/load-balancing/docs/firewall-rules).
-var balancers = []netip.Prefix{netip.MustParsePrefix("35.191.0.0/16"), netip.MustParsePrefix("130.211.0.0/22")}
-
-// fromEdge reports whether the request came through a load balancer.
-func (m *maker) fromEdge(t *timeline.Timeline) bool {
-	if len(t.Steps) > 0 && t.Steps[0].Layer == timeline.LayerEdge {
-		return true
-	}
-	ip, err := netip.ParseAddr(t.Request.Client)
-	if err != nil {
-		return false
-	}
-	for _, p := range balancers {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
 // relate names the other requests of the same trace id, the newest 64; where their clients
-// differ, somebody used a trace id that was not his.
+// are known to differ, somebody used a trace id that was not his.
 func (m *maker) relate(g *group, e *entry, t *timeline.Timeline) {
-	e.client = t.Request.Client
 	for i := len(g.entries) - 1; i >= 0 && len(t.Related) < MaxTraceIDs; i-- {
 		o := g.entries[i]
 		if o == e || o.id == "" || o.id == e.id {
 			continue
 		}
 		t.Related = append(t.Related, o.id)
-		if o.client != "" && e.client != "" && o.client != e.client && len(t.Alerts) == 0 {
+		if e.clients.differ(&o.clients) && len(t.Alerts) == 0 {
 			t.Alerts = append(t.Alerts, timeline.AlertRef{
 				AlertID: t.ID + "/trace_id_reused", RuleID: "trace_id_reused", Severity: "medium", State: "open",
 				Title: "one trace id, several requests of different clients", StepIDs: []string{t.Steps[0].ID},

@@ -25,6 +25,7 @@ type edgeEntry struct {
 // the request; how long it took is a field of its own.
 func (w *world) logEdge(e *edgeEntry) {
 	f := e.r.fact(kindEdge, nil)
+	e.r.logged = true
 	b := w.cloud.begin(w.outRNG.between(480*ms, 1790*ms))
 	id := strconv.FormatUint(w.outRNG.r.Uint64(), 36)
 	f.insertID = id

@@ -144,7 +144,7 @@ func (w *world) settle(r *request) {
 			}
 		}
 	}
-	w.writeActs(r)
+	w.tellActs(r)
 }
 
 func appendNew(list []string, s string) []string {

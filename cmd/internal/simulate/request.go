@@ -25,6 +25,10 @@ type request struct {
 	rogue   rogueAct
 	acted   bool // the rogue act is done
 	claimed bool
+	logged  bool       // the load balancer's log names its client
+	victim  *request   // whose trace id it forges
+	forgers []*request // who forged its trace id and are over before it is
+	settled bool
 	acts    []act
 	status  uint16
 }
@@ -69,25 +73,21 @@ func (w *world) newClient(i int) *client {
 
 func (w *world) runClient(t *task, c *client) {
 	for w.issued < w.o.Requests {
-		r := w.newRequest(c)
+		r := w.newRequest(c, nil)
 		w.send(t, r)
 		if r.status == 503 { // a retry, under the same trace id
 			t.sleep(w.rng.between(50*ms, 400*ms))
 			if w.issued == w.o.Requests {
 				return
 			}
-			again := w.newRequest(c)
-			again.path = r.path
-			if w.o.TraceContext != TraceNone {
-				again.trace, again.shared = r.trace, true
-			}
-			w.send(t, again)
+			w.send(t, w.newRequest(c, r))
 		}
 		t.sleep(w.rng.exp(int64(w.o.ThinkTime)))
 	}
 }
 
-func (w *world) newRequest(c *client) *request {
+// newRequest is a client's next request; again is the one that it repeats, nil for none.
+func (w *world) newRequest(c *client, again *request) *request {
 	w.issued++
 	w.sum.Requests++
 	r := &request{id: fmt.Sprintf("r-%06d", w.issued), n: w.issued, client: c.ip, method: "POST", holds: 1, facts: make([]*fact, 0, 24)}
@@ -96,7 +96,13 @@ func (w *world) newRequest(c *client) *request {
 	if !c.session.IsZero() {
 		r.trace, r.shared = c.session, true
 	}
-	w.chooseRogue(r)
+	if again != nil {
+		r.path = again.path
+		if w.o.TraceContext != TraceNone {
+			r.trace, r.shared = again.trace, true
+		}
+	}
+	w.chooseRogue(r, again != nil)
 	if r.rogue == rogueForge {
 		w.did(r, nil)
 	}

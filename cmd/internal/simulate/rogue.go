@@ -25,19 +25,39 @@ type act struct {
 	kind rogueAct
 	fact *fact
 	// Something was written that tells of it. A process must be tied to its request,
-	// and a claim to one that shares its trace id with no other.
+	// and a claim to one that shares its trace id with no other; of a forged trace id
+	// the load balancer's log, which is a sample, must name both clients: what comes
+	// from the balancer has its address.
 	findable bool
 }
 
 // did notes what a request did that it should not have.
 func (w *world) did(r *request, f *fact) {
-	r.acts = append(r.acts, act{kind: r.rogue, fact: f, findable: r.rogue == rogueForge || r.rogue == rogueClaim && !r.shared || r.rogue == rogueEgress})
+	r.acts = append(r.acts, act{kind: r.rogue, fact: f, findable: r.rogue == rogueClaim && !r.shared || r.rogue == rogueEgress})
 }
 
-// writeActs writes the rogue acts of a finished request, one JSON object a line, to
+// tellActs writes what a finished request did, and what those did that forged its trace
+// id: of them is known only now whether the log names both.
+func (w *world) tellActs(r *request) {
+	r.settled = true
+	if r.victim != nil && !r.victim.settled {
+		r.victim.forgers = append(r.victim.forgers, r)
+	} else {
+		w.writeActs(r)
+	}
+	for _, f := range r.forgers {
+		w.writeActs(f)
+	}
+	r.forgers = nil
+}
+
+// writeActs writes the rogue acts of a request, one JSON object a line, to
 // truth-acts.jsonl.
 func (w *world) writeActs(r *request) {
 	for _, a := range r.acts {
+		if a.kind == rogueForge {
+			a.findable = r.logged && r.victim.logged
+		}
 		id := ""
 		if a.fact != nil {
 			id = a.fact.event.String()
@@ -45,9 +65,12 @@ func (w *world) writeActs(r *request) {
 		w.actsFile.write(fmt.Appendf(nil, `{"request":%q,"trace_id":%q,"act":%q,"event_id":%q,"findable":%t}`+"\n",
 			r.id, r.trace.String(), rogueNames[a.kind], id, a.findable))
 	}
+	r.victim = nil // else all of a chain stay
 }
 
-func (w *world) chooseRogue(r *request) {
+// chooseRogue decides whether something goes wrong in a request. One that is sent again
+// keeps its trace id.
+func (w *world) chooseRogue(r *request, again bool) {
 	if !w.rng.chance(w.o.Rogue) {
 		return
 	}
@@ -55,11 +78,16 @@ func (w *world) chooseRogue(r *request) {
 	if r.rogue != rogueForge {
 		return
 	}
-	if w.o.TraceContext == TraceNone || len(w.inflight) == 0 {
+	if w.o.TraceContext == TraceNone || again || len(w.inflight) == 0 {
 		r.rogue = rogueExec
 		return
 	}
 	victim := w.inflight[w.rng.intn(len(w.inflight))]
+	if victim.client == r.client { // its own: nothing is forged
+		r.rogue = rogueExec
+		return
+	}
+	r.victim = victim
 	r.trace, r.shared, victim.shared = victim.trace, true, true
 	victim.fragile = victim.fragile || w.o.Loss > 0
 }

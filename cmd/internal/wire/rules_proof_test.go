@@ -97,15 +97,15 @@ func (r *rogue) explains(a *alert.Alert) bool {
 
 // world is a simulated cluster and what the rules say of it.
 type world struct {
-	dir    string
-	alerts []alert.Alert
-	denied map[string]bool // traces of which a policy stopped something
-	entry  map[string]int  // trace → requests that carry it
+	dir     string
+	alerts  []alert.Alert
+	denied  map[string]bool     // traces of which a policy stopped something
+	clients map[string][]string // trace → clients that the load balancer's log names
 }
 
 func judged(t *testing.T, rules *detect.Set, o simulate.Options) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), denied: map[string]bool{}, entry: map[string]int{}}
+	w := &world{dir: t.TempDir(), denied: map[string]bool{}, clients: map[string][]string{}}
 	if _, err := simulate.Run(t.Context(), o, w.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -121,14 +121,20 @@ func judged(t *testing.T, rules *detect.Set, o simulate.Options) *world {
 	readLines(t, filepath.Join(w.dir, "truth.jsonl"), func(f struct {
 		Trace string `json:"trace_id"`
 		Kind  string
-		Entry bool
 	},
 	) {
 		if f.Kind == "flow" {
 			w.denied[f.Trace] = true
 		}
-		if f.Entry {
-			w.entry[f.Trace]++
+	})
+	readLines(t, filepath.Join(w.dir, "cloud.gcp.jsonl"), func(l struct {
+		Trace       string
+		HTTPRequest struct{ RemoteIP string }
+	},
+	) {
+		trace := l.Trace[strings.LastIndexByte(l.Trace, '/')+1:]
+		if who := l.HTTPRequest.RemoteIP; who != "" && !slices.Contains(w.clients[trace], who) {
+			w.clients[trace] = append(w.clients[trace], who)
 		}
 	})
 	return w
@@ -182,13 +188,14 @@ func (w *world) evil(t *testing.T) (found int) {
 
 // accuse fails for each alert that neither an act nor what the cluster does on purpose
 // explains: tools ask for the metadata service and are stopped, the firewall turns
-// requests away, browsers send one trace id with several requests.
+// requests away, and the windows of one browser send one trace id from two addresses.
 func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
 	t.Helper()
 	wrong := map[string]int{}
 	for i := range w.alerts {
 		a := &w.alerts[i]
 		trace, _, _ := strings.Cut(a.TimelineID, "-")
+		mine := acts[trace]
 		switch a.RuleID {
 		case "metadata_service", "denied_in_tool":
 			if w.denied[trace] {
@@ -197,14 +204,15 @@ func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
 		case "waf_denied": // its rate is the simulation's: 3 %
 			continue
 		case "trace_id_reused":
-			if w.entry[trace] > 1 {
+			if len(w.clients[trace]) > 1 {
 				continue
 			}
+			mine = nil // without evidence it is a guess, even if it is right
 		}
 		if acts != nil && a.TimelineID == "" && a.RuleID != "forged_node" {
 			continue // of an act that nothing ties to its request
 		}
-		if slices.ContainsFunc(acts[trace], func(r rogue) bool {
+		if slices.ContainsFunc(mine, func(r rogue) bool {
 			return slices.Contains(finds[r.Act], a.RuleID)
 		}) {
 			continue
