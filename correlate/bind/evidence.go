@@ -204,7 +204,7 @@ func (n *Node) expireEvidence(number uint32) {
 		return
 	}
 	method, stopped := v.method, v.flags&evidenceDenied != 0
-	if s.joined && len(open) == 0 && (s.owner == nil || !s.owner.works() && !s.owner.waits()) { // Fast path: nobody reads it.
+	if s.joined() && len(open) == 0 && (s.owner == nil || !s.owner.works() && !s.owner.waits()) { // Fast path: nobody reads it.
 		n.arena(v).Drop(v.ref)
 		delete(n.answers, number)
 		n.evidence.drop(number)
@@ -236,7 +236,7 @@ func (n *Node) expireEvidence(number uint32) {
 	if n.hold(s.owner, d) {
 		return
 	}
-	if s.joined {
+	if s.joined() {
 		n.out.Fates[correlate.Joined]++
 		n.out.Joins[method]++
 		return

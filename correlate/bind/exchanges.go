@@ -159,7 +159,7 @@ func (n *Node) emit(x *exchange) {
 		return
 	}
 	x.emitted = true
-	x.s.joined = true
+	x.s.used().joined = true
 	conn := x.s.conn()
 	conn.Steps++
 	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: conn, Span: x.span, Late: x.late, Inferred: x.byInference})

@@ -16,10 +16,10 @@ type socket struct {
 	closed   event.Time // Never while open
 	owner    *process
 	workload *event.Workload
-	use      *usedSocket     // nil until a request or a span used it
-	original *netip.AddrPort // nil where the peer was not translated
-	src, dst [16]byte        // the tuple, local end first
-	pending  pending         // evidence not yet placed
+	use      *usedSocket // nil until a request or a span used it
+	names    *moreNames  // nil where none is needed
+	src, dst [4]byte     // the tuple's addresses where they are IPv4, local end first
+	pending  pending     // evidence not yet placed
 	pid      uint32
 	srcPort  uint16
 	dstPort  uint16
@@ -28,7 +28,6 @@ type socket struct {
 	role     event.Role
 	verdict  event.Verdict
 	ends     tupleForm
-	joined   bool // some request used it
 }
 
 // usedSocket is what a socket has that requests went over.
@@ -36,56 +35,71 @@ type usedSocket struct {
 	conn   correlate.Conn
 	recent []*exchange // in order of their ends, for the horizon
 	claims []*claim    // spans that name this socket and want an exchange
-	odd    event.Tuple // one that a socket has no room for
+	joined bool        // some request used it
+}
+
+// moreNames is what only few sockets are called by.
+type moreNames struct {
+	original netip.AddrPort // of the peer before it was translated
+	src, dst netip.Addr     // where they are not both IPv4
 }
 
 // tupleForm says how the addresses of a tuple are written.
 type tupleForm uint8
 
 const (
-	noTuple  tupleForm = iota
-	tuple4             // four bytes each
-	tuple6             // sixteen
-	tupleOdd           // of two kinds, or with a zone
+	noTuple   tupleForm = iota
+	tuple4              // four bytes each
+	tupleWide           // in moreNames
 )
 
 func (s *socket) setTuple(t event.Tuple) {
 	a, b := t.Src.Addr(), t.Dst.Addr()
 	s.proto, s.srcPort, s.dstPort = t.Proto, t.Src.Port(), t.Dst.Port()
-	switch {
-	case a.Is4() && b.Is4():
-		s.ends = tuple4
-		x, y := a.As4(), b.As4()
-		copy(s.src[:], x[:])
-		copy(s.dst[:], y[:])
-	case a.Is6() && b.Is6() && a.Zone() == "" && b.Zone() == "":
-		s.ends, s.src, s.dst = tuple6, a.As16(), b.As16()
-	default:
-		s.ends, s.used().odd = tupleOdd, t
+	if a.Is4() && b.Is4() {
+		s.ends, s.src, s.dst = tuple4, a.As4(), b.As4()
+		return
 	}
+	more := s.more()
+	s.ends, more.src, more.dst = tupleWide, a, b
+}
+
+func (s *socket) more() *moreNames {
+	if s.names == nil {
+		s.names = new(moreNames)
+	}
+	return s.names
 }
 
 // source is the local end, zero when it is not known, as are the others.
-func (s *socket) source() netip.AddrPort { return s.end(&s.src, s.srcPort) }
+func (s *socket) source() netip.AddrPort {
+	switch s.ends {
+	case tuple4:
+		return netip.AddrPortFrom(netip.AddrFrom4(s.src), s.srcPort)
+	case tupleWide:
+		return netip.AddrPortFrom(s.names.src, s.srcPort)
+	}
+	return netip.AddrPort{}
+}
 
 // peer is the other end.
 func (s *socket) peer() netip.AddrPort {
-	if s.ends == tupleOdd {
-		return s.use.odd.Dst
-	}
-	return s.end(&s.dst, s.dstPort)
-}
-
-func (s *socket) end(ip *[16]byte, port uint16) netip.AddrPort {
 	switch s.ends {
 	case tuple4:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[:4])), port)
-	case tuple6:
-		return netip.AddrPortFrom(netip.AddrFrom16(*ip), port)
-	case tupleOdd:
-		return s.use.odd.Src
+		return netip.AddrPortFrom(netip.AddrFrom4(s.dst), s.dstPort)
+	case tupleWide:
+		return netip.AddrPortFrom(s.names.dst, s.dstPort)
 	}
 	return netip.AddrPort{}
+}
+
+// translated is the peer that the process asked for, zero where it is the one that
+// it got.
+func (s *socket) translated() netip.AddrPort {
+	if s.names == nil {
+		return netip.AddrPort{}
+	}
+	return s.names.original
 }
 
 // tuple is the connection, local end first, complete or zero.
@@ -99,10 +113,11 @@ func (s *socket) tuple() event.Tuple {
 // asked is the connection that the process asked for when it was translated,
 // else zero.
 func (s *socket) asked() event.Tuple {
-	if s.original == nil || s.ends == noTuple {
+	original := s.translated()
+	if !original.IsValid() || s.ends == noTuple {
 		return event.Tuple{}
 	}
-	return event.Tuple{Proto: s.proto, Src: s.source(), Dst: *s.original}
+	return event.Tuple{Proto: s.proto, Src: s.source(), Dst: original}
 }
 
 // used returns what only sockets in use have.
@@ -124,6 +139,9 @@ func (s *socket) sum() {
 		c.Opened, c.Verdict, c.Workload, c.PID = s.opened, s.verdict, s.workload, s.pid
 	}
 }
+
+// joined reports whether some request used it.
+func (s *socket) joined() bool { return s.use != nil && s.use.joined }
 
 // recent lists the exchanges on it in order of their ends.
 func (s *socket) recent() []*exchange {

@@ -111,7 +111,8 @@ func (s *socket) agrees(t event.Tuple) bool {
 	if !u.Complete() || u == t || u == t.Reverse() {
 		return true
 	}
-	return s.original != nil && (t.Src == u.Src && t.Dst == *s.original || t.Dst == u.Src && t.Src == *s.original)
+	original := s.translated()
+	return original.IsValid() && (t.Src == u.Src && t.Dst == original || t.Dst == u.Src && t.Src == original)
 }
 
 // speaksTo reports whether a tuple can be the socket's, as far as addresses of
@@ -163,9 +164,8 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		}
 		i.addrs.add(s)
 	}
-	if p.Original.IsValid() && s.original == nil {
-		original := p.Original
-		s.original = &original
+	if p.Original.IsValid() && !s.translated().IsValid() {
+		s.more().original = p.Original
 		if s.ends != noTuple {
 			i.originals.add(s)
 		}
@@ -271,7 +271,7 @@ func (n *Node) forgetSockets() {
 		if s.ends != noTuple {
 			i.tuples.remove(s)
 			i.remotes.remove(s)
-			if s.original != nil {
+			if s.translated().IsValid() {
 				i.originals.remove(s)
 			}
 		}

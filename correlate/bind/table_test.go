@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -40,6 +41,13 @@ func TestTableIsAMapOfLists(t *testing.T) {
 	}
 	if len(tab.slots) > 64*4 {
 		t.Errorf("a table of %d sockets has %d places", tab.n, len(tab.slots))
+	}
+}
+
+// TestASocketIsSmall is what a million open ones are budgeted with.
+func TestASocketIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(socket{}); size > 96 {
+		t.Errorf("a socket takes %d bytes, want at most 96, a size that the allocator has", size)
 	}
 }
 

@@ -120,7 +120,7 @@ func New(cfg Config, out Output) *Engine {
 		e.stitches = append(e.stitches, &stitchShard{s: stitch.New(cfg.Window, e.dir, e.graves, e.budget, cfg.Ablate)})
 	}
 	if cfg.Live {
-		e.live = newLive(cfg, e.dir)
+		e.live = newLive(cfg, e.dir, e.budget)
 	}
 	return e
 }
@@ -129,7 +129,7 @@ func New(cfg Config, out Output) *Engine {
 // second and at once, whatever Config.Live and Config.LiveEvery say.
 func (e *Engine) ShowOpen() {
 	if e.live == nil {
-		e.live = newLive(e.cfg, e.dir)
+		e.live = newLive(e.cfg, e.dir, e.budget)
 	}
 	e.live.every = 0
 }
@@ -170,6 +170,9 @@ func (e *Engine) Push(b *event.Batch, now event.Time) {
 	e.work(e.tracker.Advance())
 	if e.live != nil {
 		e.live.show(e.out, max(now, e.tracker.Advance()))
+		if e.err == nil {
+			e.err = e.live.arena.Err()
+		}
 	}
 }
 
@@ -444,6 +447,9 @@ func (e *Engine) lost() error {
 		if err := s.s.Err(); err != nil {
 			return err
 		}
+	}
+	if e.live != nil {
+		return e.live.arena.Err()
 	}
 	return nil
 }

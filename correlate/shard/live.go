@@ -6,6 +6,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/bind"
+	"github.com/sennit-io/sennit/correlate/hold"
 	"github.com/sennit-io/sennit/correlate/stitch"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -23,11 +24,16 @@ type live struct {
 	touched  []correlate.Key
 	closed   map[string]event.Time // timelines that have a canonical revision
 	lastShow event.Time
+	arena    *hold.Arena // the events of all glimpses
+	// The request that is being shown.
+	rows   []correlate.Row
+	events []event.Event
+	batch  event.Batch
 }
 
 // glimpse is what has come in of one trace.
 type glimpse struct {
-	rows    []correlate.Row
+	refs    []hold.Ref
 	update  uint32
 	touched bool
 	last    event.Time
@@ -37,9 +43,10 @@ type glimpse struct {
 // maxGlimpse bounds the events a live view holds; the canonical one has all.
 const maxGlimpse = 2_000
 
-func newLive(cfg Config, dir *bind.Directory) *live {
+func newLive(cfg Config, dir *bind.Directory, b *hold.Budget) *live {
 	return &live{
-		cfg: cfg.Window, every: cfg.LiveEvery, preview: stitch.NewPreview(dir),
+		arena: hold.New(b),
+		cfg:   cfg.Window, every: cfg.LiveEvery, preview: stitch.NewPreview(dir),
 		open: make(map[correlate.Key]*glimpse), closed: make(map[string]event.Time),
 	}
 }
@@ -68,8 +75,8 @@ func (l *live) observe(e *event.Event) {
 		g = &glimpse{}
 		l.open[key] = g
 	}
-	if len(g.rows) < maxGlimpse {
-		g.rows = append(g.rows, correlate.Row{Key: key, Event: e, Method: correlate.TraceContext})
+	if len(g.refs) < maxGlimpse {
+		g.refs = append(g.refs, l.arena.Put(e))
 	}
 	g.last = max(g.last, e.Time)
 	if !g.touched {
@@ -114,11 +121,15 @@ func (l *live) show(out Output, now event.Time) {
 			continue
 		}
 		g.update++
-		out.Timeline(l.preview.Make(key, g.rows, g.update))
+		l.unpack(key, g)
+		if l.arena.Err() != nil {
+			return
+		}
+		out.Timeline(l.preview.Make(key, l.rows, g.update))
 	}
 	for key, g := range l.open {
 		if now.Sub(g.last) > l.cfg.Longest {
-			delete(l.open, key)
+			l.forget(key)
 		}
 	}
 	for id, at := range l.closed {
@@ -128,12 +139,35 @@ func (l *live) show(out Output, now event.Time) {
 	}
 }
 
+// unpack makes rows of what has come in of a trace, in the order in which it came.
+func (l *live) unpack(key correlate.Key, g *glimpse) {
+	l.batch.Reset()
+	l.events = slices.Grow(l.events[:0], len(g.refs))[:len(g.refs)]
+	l.rows = slices.Grow(l.rows[:0], len(g.refs))[:len(g.refs)]
+	for i, ref := range g.refs {
+		l.arena.Get(ref, &l.events[i], &l.batch)
+		l.rows[i] = correlate.Row{Key: key, Event: &l.events[i], Method: correlate.TraceContext}
+	}
+}
+
+// forget ends a glimpse, if there is one.
+func (l *live) forget(key correlate.Key) {
+	g := l.open[key]
+	if g == nil {
+		return
+	}
+	for _, ref := range g.refs {
+		l.arena.Drop(ref)
+	}
+	delete(l.open, key)
+}
+
 // close ends the live view of a request that has been closed.
 func (l *live) close(t *timeline.Timeline) {
 	for _, id := range append(t.TraceIDs, t.TraceID) {
 		var trace event.TraceID
 		if trace.UnmarshalText([]byte(id)) == nil {
-			delete(l.open, correlate.TraceKey(trace))
+			l.forget(correlate.TraceKey(trace))
 			l.closed[id] = t.End
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sennit-io/sennit/correlate/enginetest"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
 // shelf is a spill in memory that can lose what it has.
@@ -92,5 +93,68 @@ func TestAnEngineThatLostEventsStands(t *testing.T) {
 	e.Close()
 	if err := e.Err(); !errors.Is(err, errLost) {
 		t.Errorf("the engine ends with %v, want what the spill said", err)
+	}
+}
+
+// glimpses takes the live views of an engine.
+type glimpses struct{ lines []string }
+
+func (g *glimpses) Unmatched(*shard.Unmatched) {}
+func (g *glimpses) Timeline(t *timeline.Timeline) {
+	if t.Revision == 0 {
+		g.lines = append(g.lines, string(t.AppendJSON(nil)))
+	}
+}
+
+// TestAGlimpseIsPacked holds what is shown of open requests by an engine that has
+// hardly any memory to what one shows that keeps everything in it, and asks that
+// nothing stays when they have closed.
+func TestAGlimpseIsPacked(t *testing.T) {
+	cfg := inOrder(1)
+	cfg.Live = true
+	events := sorted(manyEvents(rand.New(rand.NewPCG(4, 0))))
+	show := func() []string {
+		var g glimpses
+		e := shard.New(cfg, &g)
+		for chunk := range slices.Chunk(slices.Clone(events), 40) {
+			e.Push(&event.Batch{Events: chunk}, chunk[len(chunk)-1].Time)
+		}
+		e.Close()
+		if err := e.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return g.lines
+	}
+	want := show()
+	s := &shelf{chunks: map[uint64][]byte{}}
+	cfg.Memory, cfg.Spill = 1, s
+	got := show()
+	if len(want) < 200 || !slices.Equal(want, got) {
+		t.Errorf("%d views were shown when spilled, want the same as the %d in memory", len(got), len(want))
+	}
+	if s.most == 0 {
+		t.Error("nothing was spilled")
+	}
+}
+
+// TestAnEngineThatLostAGlimpseStands stops where only the live view wanted what is
+// gone.
+func TestAnEngineThatLostAGlimpseStands(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 0))
+	events := sorted(enginetest.Random(rng, enginetest.Shape{Name: "c", Octet: 1, Nodes: 2, Requests: 400, Span: 5 * time.Second}))
+	begun := events[:slices.IndexFunc(events, func(e event.Event) bool { return e.Time > events[100].Time.Add(1500*time.Millisecond) })]
+	push := func(live bool) error {
+		cfg := inOrder(1)
+		cfg.Live, cfg.Memory, cfg.Spill = live, 1, &shelf{chunks: map[uint64][]byte{}, lost: true}
+		var g glimpses
+		e := shard.New(cfg, &g)
+		e.Push(&event.Batch{Events: slices.Clone(begun)}, begun[len(begun)-1].Time)
+		return e.Err()
+	}
+	if err := push(false); err != nil {
+		t.Errorf("without a live view nothing is read back, and the error is %v", err)
+	}
+	if err := push(true); !errors.Is(err, errLost) {
+		t.Errorf("with a live view the engine ends with %v, want what the spill said", err)
 	}
 }
