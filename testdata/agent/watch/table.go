@@ -60,18 +60,18 @@ Written by ` + "`make agents`" + ` (root), which runs real agents ([testdata/age
 
 // table runs all cases and writes the page. With a folder to keep things in, those
 // that are there already are only scored again.
-func table(ctx context.Context, sennit, file, keep string, requests int) error {
+func table(ctx context.Context, o options, file string) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, intro, requests)
+	fmt.Fprintf(&b, intro, o.requests)
 	for _, c := range cases {
-		c.options.sennit, c.options.requests = sennit, requests
+		c.options.sennit, c.options.programs, c.options.requests = o.sennit, o.programs, o.requests
 		var report string
 		var err error
-		if keep != "" {
-			c.dir = filepath.Join(keep, c.folder)
+		if o.dir != "" {
+			c.dir = filepath.Join(o.dir, c.folder)
 		}
 		if _, kept := os.Stat(filepath.Join(c.dir, "truth.jsonl")); c.dir != "" && kept == nil {
-			report, err = score(ctx, sennit, c.dir)
+			report, err = score(ctx, c.sennit, c.dir)
 		} else {
 			report, err = run(ctx, c.options)
 		}
