@@ -91,8 +91,8 @@ accuracy: ## Measure how right inferred joins are and write docs/accuracy.md (ne
 	$(GO) run ./cmd/internal/accuracy
 
 .PHONY: agents
-agents: build ## Run real agents, watch them and write docs/agents.md (root; FOLDER keeps what was recorded)
-	cd testdata/agent && $(GO) run ./watch --sennit ../../bin/sennit --page ../../docs/agents.md --keep '$(FOLDER)'
+agents: build ## Run real agents with REQUESTS (300) each, watch them and write docs/agents.md (root; FOLDER keeps what was recorded)
+	cd testdata/agent && $(GO) run ./watch --sennit ../../bin/sennit --requests $(or $(REQUESTS),300) --page ../../docs/agents.md --keep '$(abspath $(FOLDER))'
 
 .PHONY: test-agents
 test-agents: ## A short form of it, as a test (root)

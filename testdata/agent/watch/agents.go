@@ -15,10 +15,10 @@ type agent struct {
 	possible []string // rungs that may join its model calls
 }
 
-func agentOf(o options, dir string) (agent, error) {
+func agentOf(o options) (agent, error) {
 	switch o.agent {
 	case "adk":
-		a := agent{program: filepath.Join(dir, "adk"), possible: []string{"usage", "goroutine_parent", "assignment"}}
+		a := agent{program: filepath.Join(o.programs, "adk"), possible: []string{"usage", "goroutine_parent", "assignment"}}
 		a.tls = []string{a.program}
 		if o.vertex {
 			a.args = append(a.args, "--vertex")

@@ -33,15 +33,26 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if *page != "" {
-		if err := table(ctx, o.sennit, *page, o.dir, o.requests); err != nil {
-			log.Fatal("watch: ", err)
-		}
-		return
+	if err := watch(ctx, o, *page); err != nil {
+		log.Fatal("watch: ", err)
+	}
+}
+
+func watch(ctx context.Context, o options, page string) (err error) {
+	if o.programs, err = os.MkdirTemp("", "agents-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(o.programs)
+	if err := build(ctx, o.programs); err != nil {
+		return err
+	}
+	if page != "" {
+		return table(ctx, o, page)
 	}
 	report, err := run(ctx, o)
 	if err != nil {
-		log.Fatal("watch: ", err)
+		return err
 	}
 	fmt.Print(report)
+	return nil
 }

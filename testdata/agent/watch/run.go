@@ -18,13 +18,25 @@ import (
 )
 
 type options struct {
-	sennit, agent, dir        string
+	sennit, programs          string // programs is where build put them
+	agent, dir                string
 	requests, inFlight        int
 	vertex, stream, gzip, tls bool
 }
 
 // node is what this machine is called.
 const node = "here"
+
+// build builds what is run into a folder: programs of their own, so that the
+// client's end of the model's connections is looked into and the server's is not,
+// as with a model far away.
+func build(ctx context.Context, programs string) error {
+	out, err := command(ctx, "go", "build", "-o", programs+string(filepath.Separator), "./adk", "./model").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the agent and the model: %w: %s", err, out)
+	}
+	return nil
+}
 
 func run(ctx context.Context, o options) (report string, err error) {
 	dir := o.dir
@@ -40,14 +52,7 @@ func run(ctx context.Context, o options) (report string, err error) {
 	if err := certificate(in("ca.pem"), in("cert.pem"), in("key.pem")); err != nil {
 		return "", err
 	}
-	// Programs of their own, so that the client's end of the model's connections is
-	// looked into and the server's is not, as with a model far away.
-	for _, program := range []string{"adk", "model"} {
-		if out, err := command(ctx, "go", "build", "-o", in(program), "./"+program).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build %s: %w: %s", program, err, out)
-		}
-	}
-	a, err := agentOf(o, dir)
+	a, err := agentOf(o)
 	if err != nil {
 		return "", err
 	}
@@ -68,7 +73,7 @@ func run(ctx context.Context, o options) (report string, err error) {
 	for _, m := range a.possible {
 		args = append(args, "--possible", m)
 	}
-	line, err := start(command(ctx, in("model"), args...), "model.log")
+	line, err := start(command(ctx, filepath.Join(o.programs, "model"), args...), "model.log")
 	if err != nil {
 		return "", err
 	}

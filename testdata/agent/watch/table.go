@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -52,26 +54,31 @@ const intro = `# Agents that were watched
 
 Written by ` + "`make agents`" + ` (root), which runs real agents ([testdata/agent](../testdata/agent)), each with %d requests, lets ` + "`sennit up --sockets`" + ` watch them from outside and take their spans, and compares with what the agents, their model and their clients say that really happened (` + "`sennit score`" + `). Nothing else helps: four requests of five come with a traceparent, model calls only where it is said. The model is a local stand-in that is not looked into.
 
-*Precision*: of the steps that were joined, those in the timeline of their own request. *Recall*: of what happened, what is there. *By*: how many steps each method joined.
+*Precision*: of the steps that were joined, those in the timeline of their own request. *Recall*: of what happened, what is there. *Joined by*: how many steps of all kinds each method joined; the requests themselves and fetched pages are among them.
 
-| agent | in flight | model calls: precision | recall | by | tool processes: precision | recall | by | exact joins that are right |
-|---|---|---|---|---|---|---|---|---|
+| agent | in flight | model calls: precision | recall | tool processes: precision | recall | joined by | exact joins that are right |
+|---|---|---|---|---|---|---|---|
 `
 
 // table runs all cases and writes the page. With a folder to keep things in, those
 // that are there already are only scored again.
-func table(ctx context.Context, sennit, file, keep string, requests int) error {
+func table(ctx context.Context, o options, file string) error {
+	if o.dir != "" {
+		if err := os.MkdirAll(o.dir, 0o700); err != nil {
+			return err
+		}
+	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, intro, requests)
+	fmt.Fprintf(&b, intro, o.requests)
 	for _, c := range cases {
-		c.options.sennit, c.options.requests = sennit, requests
+		c.options.sennit, c.options.programs, c.options.requests = o.sennit, o.programs, o.requests
 		var report string
 		var err error
-		if keep != "" {
-			c.dir = filepath.Join(keep, c.folder)
+		if o.dir != "" {
+			c.dir = filepath.Join(o.dir, c.folder)
 		}
 		if _, kept := os.Stat(filepath.Join(c.dir, "truth.jsonl")); c.dir != "" && kept == nil {
-			report, err = score(ctx, sennit, c.dir)
+			report, err = score(ctx, c.sennit, c.dir)
 		} else {
 			report, err = run(ctx, c.options)
 		}
@@ -82,24 +89,31 @@ func table(ctx context.Context, sennit, file, keep string, requests int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "| %s | %d | %s | %s | %d of %d |\n", c.name, c.inFlight,
-			f.cells("egress", "trace_context", "response_id", "usage", "goroutine_parent", "thread", "assignment"),
-			f.cells("process", "tool_command", "tool_window", "thread"), f.Exact.Right, f.Exact.N)
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %d of %d |\n", c.name, c.inFlight, f.cells("egress"), f.cells("process"), f.methods(), f.Exact.Right, f.Exact.N)
 		fmt.Fprintf(os.Stderr, "%s: done\n", c.name)
 	}
 	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
-func (f *figures) cells(kind string, methods ...string) string {
+func (f *figures) cells(kind string) string {
 	c := f.Kinds[kind]
 	if c.Possible == 0 {
-		return "not seen | – | –"
+		return "not seen | –"
 	}
+	return fmt.Sprintf("%.2f %% of %d | %.2f %% of %d", 100*c.Precision, c.N, 100*c.Recall, c.Possible)
+}
+
+// methods lists what joined anything, most first.
+func (f *figures) methods() string {
 	var by []string
-	for _, m := range methods {
-		if n := f.Methods[m].N; n > 0 {
-			by = append(by, fmt.Sprintf("%s %d", m, n))
+	for m, c := range f.Methods {
+		if c.N > 0 {
+			by = append(by, m)
 		}
 	}
-	return fmt.Sprintf("%.2f %% of %d | %.2f %% of %d | %s", 100*c.Precision, c.N, 100*c.Recall, c.Possible, strings.Join(by, ", "))
+	slices.SortFunc(by, func(a, b string) int { return cmp.Or(cmp.Compare(f.Methods[b].N, f.Methods[a].N), cmp.Compare(a, b)) })
+	for i, m := range by {
+		by[i] = fmt.Sprintf("%s %d", m, f.Methods[m].N)
+	}
+	return strings.Join(by, ", ")
 }
