@@ -75,7 +75,11 @@ func fallingLoop(list asm.Instructions) (from, to int) {
 		}
 		state[i] = done
 	}
-	visit(0)
+	for i := range list { // what is called is reached from nowhere
+		if state[i] == 0 {
+			visit(i)
+		}
+	}
 	return from, to
 }
 
