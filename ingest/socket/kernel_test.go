@@ -417,6 +417,9 @@ c.request("GET", "/from-pod"); c.getresponse().read()' "$3"`, "sh", cgroup, name
 	})
 	c, s := w.exchanges("/from-pod")
 	if len(c) != 1 || len(s) != 1 || int(c[0].Process.PID) != pid || int(s[0].Process.PID) != os.Getpid() || c[0].Tuple != s[0].Tuple.Reverse() {
+		for i := range w.events {
+			t.Logf("%s", w.events[i].AppendJSON(nil))
+		}
 		t.Fatalf("exchanges: %+v %+v", c, s)
 	}
 	if c[0].Workload.PodUID != uid || s[0].Workload.PodUID != "" {
