@@ -20,6 +20,7 @@ var dispensable = []struct {
 	{"socket_list", []string{"socket_list", "socket_sweep_file"}},
 	{"socket_sweep", []string{"socket_sweep"}},
 	{"socket_send", []string{"socket_send", "socket_receive"}},
+	{"socket_sent", []string{"socket_sent", "socket_received"}},
 	{"process_exec", []string{"process_exec", "process_exit", "process_fork", "process_running"}},
 }
 

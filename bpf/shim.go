@@ -60,23 +60,15 @@ func Open(tls ...string) (*Shim, error) {
 		return nil, fmt.Errorf("read the kernel's BTF (a kernel with CONFIG_DEBUG_INFO_BTF is needed): %w", err)
 	}
 	s := &Shim{scratch: make([]byte, 4096)}
-	for _, tracepoint := range []struct{ program, name string }{
-		{"socket_send", "sock_send_length"}, {"socket_receive", "sock_recv_length"},
-	} {
-		var t *btf.Typedef
-		if kernel.TypeByName("btf_trace_"+tracepoint.name, &t) != nil {
-			delete(spec.Programs, tracepoint.program)
-			s.tried(tracepoint.program, fmt.Errorf("this kernel has no tracepoint %s", tracepoint.name))
-		}
-	}
+	s.chooseUses(spec, kernel)
 	sweep := "socket_sweep"
-	if err := tryIterator("bpf_sk_storage_map"); err != nil {
+	if err := try(ebpf.AttachTraceIter, "bpf_sk_storage_map"); err != nil {
 		sweep = "socket_sweep_file"
 		delete(spec.Programs, "socket_sweep")
 	} else {
 		delete(spec.Programs, "socket_sweep_file")
 	}
-	if err := tryIterator("task_file"); err != nil {
+	if err := try(ebpf.AttachTraceIter, "task_file"); err != nil {
 		delete(spec.Programs, "socket_list")
 		delete(spec.Programs, "socket_sweep_file")
 		s.tried("socket_list", err)
@@ -141,7 +133,10 @@ func (s *Shim) attach(sweep string) (err error) {
 	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
 	}
-	for _, program := range []string{"socket_state", "socket_send", "socket_receive", "process_exec", "process_exit", "process_fork"} {
+	for _, program := range []string{
+		"socket_state", "socket_send", "socket_receive", "socket_sent", "socket_received",
+		"process_exec", "process_exit", "process_fork",
+	} {
 		p := s.programs.Programs[program]
 		if p == nil {
 			continue
@@ -183,11 +178,34 @@ func (s *Shim) attach(sweep string) (err error) {
 	return nil
 }
 
-// tryIterator says whether this kernel loads programs of an iterator: some
-// refuse those that could write into maps.
-func tryIterator(name string) error {
+// uses are the programs that see a socket used by its process: at a tracepoint, and
+// at the end of a function for kernels without it.
+var uses = []struct{ program, tracepoint, instead, function string }{
+	{"socket_send", "sock_send_length", "socket_sent", "tcp_sendmsg"},
+	{"socket_receive", "sock_recv_length", "socket_received", "tcp_recvmsg"},
+}
+
+// chooseUses leaves one program of each pair in spec, or none.
+func (s *Shim) chooseUses(spec *ebpf.CollectionSpec, kernel *btf.Spec) {
+	for _, u := range uses {
+		var t *btf.Typedef
+		if kernel.TypeByName("btf_trace_"+u.tracepoint, &t) == nil {
+			delete(spec.Programs, u.instead)
+			continue
+		}
+		delete(spec.Programs, u.program)
+		if err := try(ebpf.AttachTraceFExit, u.function); err != nil {
+			delete(spec.Programs, u.instead)
+			s.tried(u.instead, fmt.Errorf("this kernel has no tracepoint %s, and instead: %w", u.tracepoint, err))
+		}
+	}
+}
+
+// try says whether this kernel loads programs of a kind: some refuse iterators that
+// could write into maps, some whatever sits at functions.
+func try(kind ebpf.AttachType, name string) error {
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: name, License: "GPL",
+		Type: ebpf.Tracing, AttachType: kind, AttachTo: name, License: "GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err == nil {
@@ -198,15 +216,18 @@ func tryIterator(name string) error {
 
 // hooks says of each program where it sits and what it gives.
 var hooks = map[string]Hook{
-	"socket_state":   {Name: "tp_btf/inet_sock_set_state", Gives: "sockets"},
-	"socket_send":    {Name: "tp_btf/sock_send_length", Gives: "owners of accepted sockets"},
-	"socket_receive": {Name: "tp_btf/sock_recv_length", Gives: "owners of accepted sockets"},
-	"process_exec":   {Name: "tp_btf/sched_process_exec", Gives: "processes"},
-	"process_exit":   {Name: "tp_btf/sched_process_exit", Gives: "ends of processes"},
-	"process_fork":   {Name: "tp_btf/sched_process_fork", Gives: "processes that run what their parent does"},
-	"packet_out":     {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
-	"packet_in":      {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
-	"socket_sweep":   {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
+	"socket_state":    {Name: "tp_btf/inet_sock_set_state", Gives: "sockets"},
+	"socket_send":     {Name: "tp_btf/sock_send_length", Gives: "owners of accepted sockets"},
+	"socket_receive":  {Name: "tp_btf/sock_recv_length", Gives: "owners of accepted sockets"},
+	"socket_sent":     {Name: "fexit/tcp_sendmsg", Gives: "owners of accepted sockets"},
+	"socket_received": {Name: "fexit/tcp_recvmsg", Gives: "owners of accepted sockets"},
+
+	"process_exec": {Name: "tp_btf/sched_process_exec", Gives: "processes"},
+	"process_exit": {Name: "tp_btf/sched_process_exit", Gives: "ends of processes"},
+	"process_fork": {Name: "tp_btf/sched_process_fork", Gives: "processes that run what their parent does"},
+	"packet_out":   {Name: "cgroup_skb/egress", Gives: "heads, exchanges, TLS server names"},
+	"packet_in":    {Name: "cgroup_skb/ingress", Gives: "heads, exchanges, TLS server names"},
+	"socket_sweep": {Name: "iter/bpf_sk_storage_map", Gives: "ends of the last exchanges"},
 
 	"socket_list": {Name: "iter/task_file", Gives: "sockets that were open before"},
 

@@ -277,7 +277,9 @@ const (
 	shimProgProcessRunning  = "process_running"
 	shimProgSocketList      = "socket_list"
 	shimProgSocketReceive   = "socket_receive"
+	shimProgSocketReceived  = "socket_received"
 	shimProgSocketSend      = "socket_send"
+	shimProgSocketSent      = "socket_sent"
 	shimProgSocketState     = "socket_state"
 	shimProgSocketSweep     = "socket_sweep"
 	shimProgSocketSweepFile = "socket_sweep_file"
@@ -355,7 +357,9 @@ type shimProgramSpecs struct {
 	ProcessRunning  *ebpf.ProgramSpec `ebpf:"process_running"`
 	SocketList      *ebpf.ProgramSpec `ebpf:"socket_list"`
 	SocketReceive   *ebpf.ProgramSpec `ebpf:"socket_receive"`
+	SocketReceived  *ebpf.ProgramSpec `ebpf:"socket_received"`
 	SocketSend      *ebpf.ProgramSpec `ebpf:"socket_send"`
+	SocketSent      *ebpf.ProgramSpec `ebpf:"socket_sent"`
 	SocketState     *ebpf.ProgramSpec `ebpf:"socket_state"`
 	SocketSweep     *ebpf.ProgramSpec `ebpf:"socket_sweep"`
 	SocketSweepFile *ebpf.ProgramSpec `ebpf:"socket_sweep_file"`
@@ -475,7 +479,9 @@ type shimPrograms struct {
 	ProcessRunning  *ebpf.Program `ebpf:"process_running"`
 	SocketList      *ebpf.Program `ebpf:"socket_list"`
 	SocketReceive   *ebpf.Program `ebpf:"socket_receive"`
+	SocketReceived  *ebpf.Program `ebpf:"socket_received"`
 	SocketSend      *ebpf.Program `ebpf:"socket_send"`
+	SocketSent      *ebpf.Program `ebpf:"socket_sent"`
 	SocketState     *ebpf.Program `ebpf:"socket_state"`
 	SocketSweep     *ebpf.Program `ebpf:"socket_sweep"`
 	SocketSweepFile *ebpf.Program `ebpf:"socket_sweep_file"`
@@ -505,7 +511,9 @@ func (p *shimPrograms) Close() error {
 		p.ProcessRunning,
 		p.SocketList,
 		p.SocketReceive,
+		p.SocketReceived,
 		p.SocketSend,
+		p.SocketSent,
 		p.SocketState,
 		p.SocketSweep,
 		p.SocketSweepFile,

@@ -159,6 +159,14 @@ int socket_send(__u64 *ctx) { return used((void *)ctx[0]); }
 SEC("tp_btf/sock_recv_length")
 int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
 
+/* Where those tracepoints are missing (before Linux 6.3), the ends of the functions
+ * within, in the same process. */
+SEC("fexit/tcp_sendmsg")
+int socket_sent(__u64 *ctx) { return used((void *)ctx[0]); }
+
+SEC("fexit/tcp_recvmsg")
+int socket_received(__u64 *ctx) { return used((void *)ctx[0]); }
+
 /* The last exchange of a connection that is kept alive has no successor to
  * end it: the reader sweeps over what has been silent for QUIET. */
 #define QUIET 100000000

@@ -122,6 +122,13 @@ static __always_inline void body(struct plain *c, struct head_record *h, __u64 b
 		drop(KIND_BODY);
 }
 
+static __always_inline void passed(struct progress *p, int d, __u64 time, __u32 length)
+{
+	p->last[d] = time;
+	p->next[d] += length;
+	p->known[OUT] = p->known[IN] = 1;
+}
+
 static __always_inline void text(struct call *call, __u32 length)
 {
 	struct session key = {.pid = bpf_get_current_pid_tgid() >> 32, .ssl = call->ssl};
@@ -135,31 +142,32 @@ static __always_inline void text(struct call *call, __u32 length)
 	__u8 b[HEADER] = {};
 	if (length >= sizeof(b) && !c->h2)
 		bpf_probe_read_user(b, sizeof(b), (void *)call->buffer);
-	struct head_record h = {
-		.kind = length >= 16 ? looks_like(b) : 0, .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
-		.time = d == OUT ? call->time : bpf_ktime_get_boot_ns(), .before = c->progress,
-		.seq = c->progress.next[d], .length = length, .goroutine = call->goroutine, .parent = call->parent,
-	};
-	int known = h.seq != 0, other_known = c->progress.next[!d] != 0;
-	c->progress.last[d] = h.time;
-	c->progress.next[d] += length;
-	c->progress.known[OUT] = c->progress.known[IN] = 1;
+	__u64 time = d == OUT ? call->time : bpf_ktime_get_boot_ns();
+	__u32 seq = c->progress.next[d];
+	int known = seq != 0, other_known = c->progress.next[!d] != 0;
 	int found = length >= sizeof(b) && !c->h2 && !c->http ? http2(b, length, known, 1) : NOT_HTTP2;
 	if (found) {
 		c->h2 = 1;
 		ready(c->walks, found, d, other_known);
 	}
 	if (c->h2) {
+		passed(&c->progress, d, time, length);
+		/* Before h, whose stack it can have. */
 		struct text t = {
-			.cookie = c->cookie, .time = h.time, .base = call->buffer, .seq = h.seq, .end = length, .next = h.seq + length,
+			.cookie = c->cookie, .time = time, .base = call->buffer, .seq = seq, .end = length, .next = seq + length,
 			.role = c->role, .direction = d, .plain = 1, .goroutine = call->goroutine, .parent = call->parent,
-			.allowed = allowance(c, d, h.time),
+			.allowed = allowance(c, d, time),
 		};
 		walk(0, &t, &c->walks[d], 0);
 		if (t.allowed)
 			c->allowed = t.allowed;
 		return;
 	}
+	struct head_record h = {
+		.kind = length >= 16 ? looks_like(b) : 0, .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
+		.time = time, .before = c->progress, .seq = seq, .length = length, .goroutine = call->goroutine, .parent = call->parent,
+	};
+	passed(&c->progress, d, time, length);
 	/* Go's server waits for the next request by reading one byte of it. */
 	__u8 first = 0;
 	if (d == IN) {

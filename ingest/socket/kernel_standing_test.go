@@ -119,7 +119,7 @@ func TestKernelStandingAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	shim := openShim(t)
+	shim := openShim(t, "sockets")
 	c, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)

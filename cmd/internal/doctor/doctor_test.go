@@ -33,7 +33,7 @@ func TestKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shim.Close()
-	if v["BTF"] != OK || v["capabilities"] != OK || len(shim.Hooks()) != 8 {
+	if v["BTF"] != OK || v["capabilities"] != OK || len(shim.Hooks()) != 10 {
 		t.Errorf("verdicts %v, %d hooks", v, len(shim.Hooks()))
 	}
 	for _, h := range shim.Hooks() {
