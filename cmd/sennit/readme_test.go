@@ -35,8 +35,10 @@ func TestReadmeCommands(t *testing.T) {
 
 	dir := t.TempDir()
 	writeReadmeFiles(t, dir)
-	if err := os.CopyFS(filepath.Join(dir, "deploy", "rules"), os.DirFS(filepath.Join(root, "deploy", "rules"))); err != nil {
-		t.Fatal(err)
+	for _, rules := range []string{"deploy/rules", "rules.new"} {
+		if err := os.CopyFS(filepath.Join(dir, rules), os.DirFS(filepath.Join(root, "deploy", "rules"))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, block := range blocks[1:] {
 		for _, line := range block {
