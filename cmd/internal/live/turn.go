@@ -61,7 +61,9 @@ func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 	if whole {
 		one.Envelope = m.Data
 	}
-	if n := len(t.pushes); n > 0 && len(t.pushes[n-1].Events) == 0 { // of a time that passed
+	// Of times that passed the last one counts; but not one that passed before events
+	// came: some may be late by then, and recovery must find them so too.
+	if n := len(t.pushes); n > 0 && len(t.pushes[n-1].Events)+len(b.Events) == 0 {
 		t.pushes = t.pushes[:n-1]
 	}
 	t.pushes = append(t.pushes, one)
