@@ -92,8 +92,14 @@ func ended(err error) error {
 
 // use notes that a process uses a file.
 func (f *Follower) use(pid uint32, file string, attach func(string) ([]link.Link, error)) error {
+	// Held open, it can be read and probed also when the process has ended meanwhile.
+	held, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	var st syscall.Stat_t
-	if err := syscall.Stat(file, &st); err != nil {
+	if err := syscall.Fstat(int(held.Fd()), &st); err != nil {
 		return err
 	}
 	id := inode{st.Dev, st.Ino}
@@ -104,7 +110,7 @@ func (f *Follower) use(pid uint32, file string, attach func(string) ([]link.Link
 	}
 	x := f.files[id]
 	if x == nil {
-		links, err := attach(file)
+		links, err := attach(fmt.Sprintf("/proc/self/fd/%d", held.Fd()))
 		if err != nil && !errors.Is(err, errNotGo) && !errors.Is(err, errNotOpenSSL) {
 			return err
 		}

@@ -120,7 +120,7 @@ func TestRows(t *testing.T) {
 // in; one that another took in goes. Steps stay with each revision.
 func TestRevisions(t *testing.T) {
 	srv := server(t)
-	s := open(t, srv, Options{})
+	s := open(t, srv, Options{Epoch: 10})
 	defer s.Close()
 	gone := func(tl *timeline.Timeline) { tl.SupersededBy = "a" }
 	write(t, s, record("a", 1, 1), record("b", 1, 1), record("c", 17, 0))

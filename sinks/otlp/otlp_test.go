@@ -130,9 +130,16 @@ func TestDelivers(t *testing.T) {
 		if strings.HasPrefix(scheme, "grpc") {
 			o.URL = scheme + "://" + r.GRPCAddr().String()
 		}
-		if err := open(t, o).Write(t.Context(), []sinks.Record{record("a", 1), {Kind: sinks.Alert, ID: "x", Data: []byte("{}")}}); err != nil {
-			t.Fatalf("%s: %v", scheme, err)
+		send := func() {
+			t.Helper()
+			if err := open(t, o).Write(t.Context(), []sinks.Record{record("a", 1), {Kind: sinks.Alert, ID: "x", Data: []byte("{}")}}); err != nil {
+				t.Fatalf("%s: %v", scheme, err)
+			}
 		}
+		send() // to a Sennit, which takes no traces of its own kind
+		was := otlp.SetScope("test")
+		defer otlp.SetScope(was)
+		send()
 		mu.Lock()
 		defer mu.Unlock()
 		root, agent, tool, process := got["POST /run"], got["agent"], got["tool"], got["process"]
@@ -142,7 +149,7 @@ func TestDelivers(t *testing.T) {
 		if agent.ParentID != root.SpanID || tool.ParentID != agent.SpanID || process.ParentID != tool.SpanID || !root.ParentID.IsZero() {
 			t.Errorf("%s: the spans make no tree: %v %v %v %v", scheme, root, agent, tool, process)
 		}
-		if c := r.Counts(); c.In != 4 || c.Bad != 0 {
+		if c := r.Counts(); c.In != 8 || c.Own != 4 || c.Bad != 0 {
 			t.Errorf("%s: the receiver counts %+v", scheme, c)
 		}
 		if l := process.Links; len(l) != 1 || l[0].TraceID.String() != "4bf92f3577b34da6a3ce929d0e0e4736" || l[0].SpanID.String() != "00f067aa0ba902b7" {

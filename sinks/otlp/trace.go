@@ -14,8 +14,9 @@ import (
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
-// scope is who made the spans.
-const scope = "github.com/sennit-io/sennit"
+// scope is who made the spans. Sennit's receivers pass over it, so that traces which are
+// sent to a Sennit do not become requests of which it sends traces.
+var scope = "github.com/sennit-io/sennit"
 
 // ids are those of one revision's trace. They follow from it alone, so a revision
 // that is sent twice is the same trace.
