@@ -57,8 +57,9 @@ func To(out io.Writer, after uint64) *Writer {
 func Open(path string, stream int64, r Rotation) (*Writer, error) {
 	w := &Writer{path: path, at: position{Stream: stream}, rotate: r}
 	raw, err := os.ReadFile(w.beside())
+	fresh := errors.Is(err, os.ErrNotExist)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case fresh:
 		if info, err := os.Stat(path); err == nil {
 			w.at.Bytes = info.Size()
 		}
@@ -79,6 +80,11 @@ func Open(path string, stream int64, r Rotation) (*Writer, error) {
 	}
 	if err := w.openFile(); err != nil {
 		return nil, fmt.Errorf("open results: %w", err)
+	}
+	if fresh { // else lines that are written before the first Sync would be taken over too
+		if err := w.note(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open results: %w", err), w.file.Close())
+		}
 	}
 	return w, nil
 }

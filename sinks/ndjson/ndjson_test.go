@@ -214,3 +214,42 @@ func TestTo(t *testing.T) {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }
+
+// Lines that got into a new file before its first Sync, when the program was killed,
+// come again and are there once.
+func TestKilledBeforeTheFirstSync(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out.jsonl")
+	const many = 64
+	line := []byte(strings.Repeat("x", 1<<15)) // more than is buffered
+	write := func(w *Writer) {
+		t.Helper()
+		for i := range many {
+			if err := w.Write(uint64(i)+1, line); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	killed, err := Open(path, 1, Rotation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(killed)
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		t.Fatalf("nothing was written before it was killed: %v, %v", info, err)
+	}
+	w, err := Open(path, 1, Rotation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(w)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b, []byte{'\n'}); n != many {
+		t.Errorf("%d lines, want %d", n, many)
+	}
+}
