@@ -24,7 +24,10 @@ const (
 	lingerBusy = 10 * linger
 )
 
-// inFlight is how many envelopes wait for their acknowledgement at most.
+// inFlight is how many envelopes wait for their acknowledgement at most, of a sender
+// and of a spool. They may overtake each other: what a bus refuses that came back a
+// moment ago, because its streams are not there yet, the client sends again behind the
+// rest. So it must stay well below span.
 const inFlight = 256
 
 // ErrClosed is returned by a Sender after Close.

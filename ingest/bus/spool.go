@@ -120,7 +120,7 @@ func (s *Spool) dropped(record []byte) {
 }
 
 const (
-	drainBytes  = 4 << 20 // under way at once
+	drainBytes  = 4 << 20 // under way at once, and no more than inFlight
 	drainPause  = 500 * time.Millisecond
 	publishWait = 5 * time.Second
 )
@@ -161,7 +161,7 @@ func (s *Spool) drain(ctx context.Context, js jetstream.JetStream) error {
 	if !js.Conn().IsConnected() {
 		return nats.ErrDisconnected
 	}
-	b, err := s.queue.Read(drainBytes)
+	b, err := s.queue.Read(inFlight, drainBytes)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDrain, err)
 	}

@@ -253,9 +253,9 @@ type Batch struct {
 	to      int
 }
 
-// Read returns the oldest records, up to so many bytes but one at least; none if
-// the queue is empty. They stay until Done.
-func (q *Queue) Read(most int) (Batch, error) {
+// Read returns the oldest records, up to so many and to so many bytes but one at
+// least; none if the queue is empty. They stay until Done.
+func (q *Queue) Read(records, bytes int) (Batch, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.records == 0 {
@@ -272,7 +272,7 @@ func (q *Queue) Read(most int) (Batch, error) {
 		return Batch{}, fmt.Errorf("read the spool: %w", err)
 	}
 	out := Batch{segment: s, from: q.read, to: q.read}
-	for len(b) > 0 && (out.to-out.from < most || len(out.Records) == 0) {
+	for len(b) > 0 && len(out.Records) < records && (out.to-out.from < bytes || len(out.Records) == 0) {
 		record, n := next(b)
 		if n == 0 {
 			return Batch{}, fmt.Errorf("read the spool: %w", q.damaged(s, int64(out.to)))

@@ -36,7 +36,7 @@ func put(t *testing.T, q *Queue, records ...string) {
 func take(t *testing.T, q *Queue) (all []string) {
 	t.Helper()
 	for {
-		b, err := q.Read(40)
+		b, err := q.Read(1000, 40)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestCrash(t *testing.T) {
 	var dropped []string
 	q := open(t, dir, 4096, &dropped)
 	put(t, q, numbered(0, 100)...) // several segments
-	first, err := q.Read(1)
+	first, err := q.Read(1000, 1)
 	if err != nil || len(first.Records) != 1 {
 		t.Fatal(first, err)
 	}
@@ -125,7 +125,7 @@ func TestFull(t *testing.T) {
 	var dropped []string
 	q := open(t, t.TempDir(), 800, &dropped)
 	put(t, q, numbered(0, 20)...)
-	reading, err := q.Read(1)
+	reading, err := q.Read(1000, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	if _, err := q.Read(100); err == nil {
+	if _, err := q.Read(1000, 100); err == nil {
 		t.Error("a damaged record was read")
 	}
 	put(t, q, numbered(0, 100)...)
