@@ -20,6 +20,7 @@ import (
 // Alerts have a message each.
 type Consumer struct {
 	js       jetstream.JetStream
+	stream   jetstream.Stream
 	sink     string
 	consumer jetstream.Consumer
 	fetched  []jetstream.Msg
@@ -70,7 +71,11 @@ func NewConsumer(ctx context.Context, js jetstream.JetStream, sink string, kinds
 	if err != nil {
 		return nil, fmt.Errorf("read results for %s: %w", sink, err)
 	}
-	return &Consumer{js: js, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}, taken: map[uint64][]bool{}}, nil
+	s, err := js.Stream(ctx, StreamOut)
+	if err != nil {
+		return nil, fmt.Errorf("read results for %s: %w", sink, err)
+	}
+	return &Consumer{js: js, stream: s, sink: sink, consumer: c, out: map[uint64]jetstream.Msg{}, taken: map[uint64][]bool{}}, nil
 }
 
 // Result is one result for a sink.
@@ -117,7 +122,12 @@ func (c *Consumer) open(raw jetstream.Msg) error {
 		return err
 	}
 	ids := names(raw.Headers())
-	data, err := contents(raw, len(ids))
+	ctx, cancel := context.WithTimeout(context.Background(), partWait)
+	defer cancel()
+	data, err := contents(ctx, c.stream, raw, len(ids))
+	if err != nil && !errors.Is(err, errUnreadable) {
+		return err // it comes again
+	}
 	m := &message{msg: raw, sequence: meta.Sequence.Stream}
 	c.mu.Lock()
 	if m.taken = c.taken[m.sequence]; m.taken == nil {
@@ -208,6 +218,9 @@ func (r *Result) Dead(ctx context.Context, why error) error {
 	m.Header.Set(headerName, r.name)
 	m.Header.Set(headerReason, headerText(why.Error()))
 	m.Header.Set(nats.MsgIdHdr, fmt.Sprint(r.consumer.sink, "/", r.message.sequence, "/", r.place)) // once, though it may die twice
+	if _, err := sendParts(ctx, r.consumer.js, m, undeliveredPart, false, 0); err != nil {
+		return fmt.Errorf("keep a dead letter of %s: %w", r.consumer.sink, err)
+	}
 	if _, err := r.consumer.js.PublishMsg(ctx, m); err != nil {
 		return fmt.Errorf("keep a dead letter of %s: %w", r.consumer.sink, err)
 	}

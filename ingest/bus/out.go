@@ -61,8 +61,10 @@ const headerResults = "Sennit-Results"
 // Publish sends a message to its stream if that ends with a sequence: nobody else has
 // written to it meanwhile. Timelines go to sennit.out.timeline, several in one message
 // (ids in the order of the lines that Pack was given, none with a space), alerts to
-// sennit.out.alert.SEVERITY, envelopes that cannot be read to sennit.dead.envelope.
-func Publish(js jetstream.JetStream, kind Out, ids []string, body []byte, behind uint64) (jetstream.PubAckFuture, error) {
+// sennit.out.alert.SEVERITY, envelopes that cannot be read to sennit.dead.envelope. It
+// waits only for a body that takes more than one message, until all but the last are
+// stored. At is the sequence that the message has when the stream takes it.
+func Publish(ctx context.Context, js jetstream.JetStream, kind Out, ids []string, body []byte, behind uint64) (ack jetstream.PubAckFuture, at uint64, err error) {
 	m := nats.NewMsg(outTimeline)
 	m.Data = body
 	switch kind {
@@ -77,12 +79,18 @@ func Publish(js jetstream.JetStream, kind Out, ids []string, body []byte, behind
 	if kind != OutTimeline {
 		m.Header.Set(nats.MsgIdHdr, MessageID(kind, ids[0]))
 	}
-	m.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(behind, 10))
-	ack, err := js.PublishMsgAsync(m)
-	if err != nil {
-		return nil, fmt.Errorf("send %s: %w", ids[0], err)
+	part := outPart
+	if kind == OutDead {
+		part = deadPart
 	}
-	return ack, nil
+	if behind, err = sendParts(ctx, js, m, part, true, behind); err != nil {
+		return nil, 0, fmt.Errorf("send %s: %w", ids[0], err)
+	}
+	m.Header.Set(nats.ExpectedLastSeqHdr, strconv.FormatUint(behind, 10))
+	if ack, err = js.PublishMsgAsync(m); err != nil {
+		return nil, 0, fmt.Errorf("send %s: %w", ids[0], err)
+	}
+	return ack, behind + 1, nil
 }
 
 // mostUnpacked bounds what a message of timelines unpacks to.
@@ -100,16 +108,16 @@ func Pack(lines ...[]byte) []byte {
 // Unpack returns the lines of a body that was made of n.
 func Unpack(body []byte, n int) ([][]byte, error) {
 	if size, err := s2.DecodedLen(body); err != nil || size > mostUnpacked {
-		return nil, fmt.Errorf("unpack results: %d bytes, at most %d are taken: %w", size, mostUnpacked, cmp.Or(err, s2.ErrTooLarge))
+		return nil, fmt.Errorf("%w: %d bytes of results, at most %d are taken: %w", errUnreadable, size, mostUnpacked, cmp.Or(err, s2.ErrTooLarge))
 	}
 	plain, err := s2.Decode(nil, body)
 	if err != nil {
-		return nil, fmt.Errorf("unpack results: %w", err)
+		return nil, fmt.Errorf("%w: unpack results: %w", errUnreadable, err)
 	}
 	lines := bytes.SplitAfter(plain, []byte{'\n'})
 	lines = lines[:len(lines)-1] // what is behind the last end
 	if len(lines) != n {
-		return nil, fmt.Errorf("unpack results: %d lines, %d were announced", len(lines), n)
+		return nil, fmt.Errorf("%w: %d lines, %d were announced", errUnreadable, len(lines), n)
 	}
 	for i, l := range lines {
 		lines[i] = l[: len(l)-1 : len(l)-1]
@@ -132,12 +140,16 @@ func names(header nats.Header) (ids []string) {
 	return ids
 }
 
-// contents are the results in a message, in the order of names.
-func contents(m jetstream.Msg, n int) ([][]byte, error) {
-	if m.Headers().Get(headerResults) == "" {
-		return [][]byte{m.Data()}, nil
+// contents are the results in a message of a stream, in the order of names.
+func contents(ctx context.Context, s jetstream.Stream, m jetstream.Msg, n int) ([][]byte, error) {
+	body, err := wholeBody(ctx, s, m.Headers(), m.Data())
+	if err != nil {
+		return nil, err
 	}
-	return Unpack(m.Data(), n)
+	if m.Headers().Get(headerResults) == "" {
+		return [][]byte{body}, nil
+	}
+	return Unpack(body, n)
 }
 
 // Overtaken reports whether a stream refused a message because it has another end.
@@ -150,6 +162,7 @@ func Overtaken(err error) bool {
 // far it got. (A durable consumer would bring what was not acknowledged behind what is
 // new.)
 type OutReader struct {
+	stream   jetstream.Stream
 	messages jetstream.MessagesContext
 	// Lost is how many messages the stream had dropped before they were read; there
 	// may have been alerts among them, which are not this reader's.
@@ -161,6 +174,7 @@ type OutMessage struct {
 	Sequence uint64
 	IDs      []string // timeline id / revision; the same id is the same timeline again
 	Lines    [][]byte // the JSON of each
+	Err      error    // why there are none, and never will be
 }
 
 // OutCreated is the identity of the stream OUT.
@@ -178,7 +192,7 @@ func NewOutReader(ctx context.Context, js jetstream.JetStream, after uint64) (*O
 	if err != nil {
 		return nil, fmt.Errorf("read results: %w", err)
 	}
-	r := &OutReader{}
+	r := &OutReader{stream: s}
 	if state := s.CachedInfo().State; after > 0 && state.FirstSeq > after+1 {
 		r.Lost = state.FirstSeq - after - 1
 	}
@@ -211,7 +225,14 @@ func (r *OutReader) Next(wait time.Duration) (m OutMessage, ok bool, err error) 
 	for i := range m.IDs {
 		m.IDs[i] = strings.TrimPrefix(m.IDs[i], string(rune(OutTimeline))+"/")
 	}
-	if m.Lines, err = contents(raw, len(m.IDs)); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), partWait)
+	defer cancel()
+	m.Lines, err = contents(ctx, r.stream, raw, len(m.IDs))
+	if errors.Is(err, errUnreadable) {
+		m.IDs, m.Lines, m.Err = nil, nil, err
+		return m, true, nil
+	}
+	if err != nil {
 		return m, false, fmt.Errorf("read results: message %d: %w", m.Sequence, err)
 	}
 	return m, true, nil

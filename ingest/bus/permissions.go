@@ -43,7 +43,7 @@ func ProcessorPermissions(publicKey string) Permissions {
 
 // SinkPermissions are those of who delivers results: it reads the stream OUT.
 func SinkPermissions(publicKey string) Permissions {
-	return Permissions{append(reading(StreamOut), "$JS.ACK."+StreamOut+".>"), inbox(publicKey)}
+	return Permissions{append(reading(StreamOut), api+"STREAM.MSG.GET."+StreamOut, "$JS.ACK."+StreamOut+".>"), inbox(publicKey)}
 }
 
 // ListenerPermissions are those of any program that wants to hear of results as they

@@ -28,10 +28,13 @@ const (
 	outTimeline  = outPrefix + "timeline"
 	outAlert     = outPrefix + "alert."            // severity
 	outAgain     = outPrefix + "again."            // sink: what is sent once more, to it alone
+	outPart      = outPrefix + "part"              // of bodies that are too large for a message
 	tickSubject  = eventsPrefix + "tick.tick.tick" // no node's: its partition is none
 	deadPrefix   = "sennit.dead."
+	deadPart     = deadPrefix + "part"
 
 	undeliveredPrefix = "sennit.undelivered." // sink
+	undeliveredPart   = undeliveredPrefix + "_part"
 )
 
 // ErrSubject is wrapped by every error about a subject that no sender uses.

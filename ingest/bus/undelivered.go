@@ -41,8 +41,9 @@ type Letter struct {
 	Time     time.Time `json:"time"` // when it was given up
 	Reason   string    `json:"reason"`
 
-	name string
-	data []byte
+	name  string
+	data  []byte
+	parts []uint64 // messages that hold more of the data
 }
 
 // Undelivered calls f for the dead letters of a sink, oldest first, until it returns
@@ -61,6 +62,9 @@ func Undelivered(ctx context.Context, js jetstream.JetStream, sink string, f fun
 			return fmt.Errorf("read dead letters: %w", err)
 		}
 		l := Letter{Sequence: m.Sequence, Time: m.Time.UTC(), Reason: m.Header.Get(headerReason), data: m.Data}
+		if l.parts, err = parts(m.Header); err != nil {
+			return fmt.Errorf("read dead letters: %w", err)
+		}
 		var kind Out
 		var ok bool
 		if l.name, kind, l.ID, l.Revision, ok = parseName(m.Header.Get(headerName)); ok {
@@ -92,13 +96,20 @@ func Resend(ctx context.Context, js jetstream.JetStream, sink string, sequence u
 			return nil
 		}
 		m := nats.NewMsg(outAgain + sink)
-		m.Data = l.data
 		m.Header.Set(nats.MsgIdHdr, l.name+"/"+sink+"/"+strconv.FormatUint(l.Sequence, 10))
+		if m.Data, err = joined(ctx, s, l.parts, l.data); err != nil {
+			return fmt.Errorf("send a dead letter again: %w", err)
+		}
+		if _, err := sendParts(ctx, js, m, outPart, false, 0); err != nil {
+			return fmt.Errorf("send a dead letter again: %w", err)
+		}
 		if _, err := js.PublishMsg(ctx, m); err != nil {
 			return fmt.Errorf("send a dead letter again: %w", err)
 		}
-		if err := s.DeleteMsg(ctx, l.Sequence); err != nil {
-			return fmt.Errorf("remove a dead letter that was sent again: %w", err)
+		for _, sequence := range append([]uint64{l.Sequence}, l.parts...) {
+			if err := s.DeleteMsg(ctx, sequence); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return fmt.Errorf("remove a dead letter that was sent again: %w", err)
+			}
 		}
 		n++
 		return nil

@@ -142,7 +142,7 @@ func TestEventsReachSinks(t *testing.T) {
 	if err := sender.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bus.Publish(js, bus.OutTimeline, []string{"tl/1"}, bus.Pack([]byte("{}")), 0); err != nil {
+	if _, _, err := bus.Publish(t.Context(), js, bus.OutTimeline, []string{"tl/1"}, bus.Pack([]byte("{}")), 0); err != nil {
 		t.Fatal(err)
 	}
 	wait(many - 3 + 1)

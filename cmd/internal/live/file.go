@@ -138,6 +138,10 @@ func (f *fileSink) batch() (n int, err error) {
 		case !ok:
 			return n, nil
 		}
+		if m.Err != nil {
+			f.log.Error("timelines are missing in the file", "message", m.Sequence, "error", m.Err)
+			f.missed(1)
+		}
 		n += len(m.IDs)
 		fresh := m.Lines[:0]
 		for i, id := range m.IDs {

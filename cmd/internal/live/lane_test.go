@@ -53,7 +53,7 @@ func TestDeadReceiverDelaysNobody(t *testing.T) {
 	away := open("dead", dead.URL)
 	for i := range many {
 		a := alert.Alert{ID: fmt.Sprint("alert", i), RuleID: "r", Severity: alert.High, Title: "t", State: alert.Open, Revision: 1, TimelineID: "t"}
-		if _, err := bus.Publish(js, bus.OutAlert, []string{bus.AlertID("high", a.ID, 1, "open")}, a.AppendJSON(nil), uint64(i)); err != nil {
+		if _, _, err := bus.Publish(t.Context(), js, bus.OutAlert, []string{bus.AlertID("high", a.ID, 1, "open")}, a.AppendJSON(nil), uint64(i)); err != nil {
 			t.Fatal(err)
 		}
 		if i%1000 == 999 {

@@ -260,7 +260,7 @@ func (o *outbox) send(ctx context.Context, all bool) error {
 	for {
 		err := o.arrived(ctx, all && len(o.flying) > 0 || len(o.bundles) > mostWaiting && len(o.flying) >= sendAtOnce)
 		if err == nil && !o.behind() {
-			err = o.fill()
+			err = o.fill(ctx)
 		}
 		if err != nil {
 			o.ground()
@@ -285,7 +285,7 @@ func (o *outbox) ground() {
 }
 
 // fill sends the oldest bundles that are not under way.
-func (o *outbox) fill() error {
+func (o *outbox) fill(ctx context.Context) error {
 	for len(o.flying) < min(sendAtOnce, len(o.bundles)) {
 		b := o.bundles[len(o.flying)]
 		kind := bus.Out(b.Kind)
@@ -302,11 +302,11 @@ func (o *outbox) fill() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errState, err)
 		}
-		ack, err := bus.Publish(o.js, kind, ids, body, w.end)
+		ack, at, err := bus.Publish(ctx, o.js, kind, ids, body, w.end)
 		if err != nil {
 			return err
 		}
-		w.end++
+		w.end = at
 		o.flying = append(o.flying, flying{w, ack, time.Now()})
 	}
 	return nil

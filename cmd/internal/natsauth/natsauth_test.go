@@ -221,7 +221,7 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, severity := range []string{"low", "high"} {
-		ack, err := bus.Publish(processor.js, bus.OutAlert, []string{bus.AlertID(severity, severity, 1, "open")}, []byte(severity), uint64(i))
+		ack, _, err := bus.Publish(t.Context(), processor.js, bus.OutAlert, []string{bus.AlertID(severity, severity, 1, "open")}, []byte(severity), uint64(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ack, err := bus.Publish(processor.js, bus.OutTimeline, []string{"x/1"}, bus.Pack([]byte("{}")), 2)
+	ack, _, err := bus.Publish(t.Context(), processor.js, bus.OutTimeline, []string{"x/1"}, bus.Pack([]byte("{}")), 2)
 	if err != nil {
 		t.Fatal(err)
 	}

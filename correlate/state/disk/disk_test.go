@@ -119,25 +119,25 @@ func TestTurnsComeBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	list := events(3000, 1)
-	first := disk.Turn{Pushes: []disk.Push{{Now: at(0)}, {Now: at(0) + 5, Events: list[:1000]}, {Now: at(1), Events: list[1000:]}, {Now: at(1) + 1, Events: list[:1], Envelope: []byte("as it came")}}, At: disk.Position{Sequence: 7, Created: 9, Epoch: 1, Now: at(1)}}
+	first := disk.Turn{Pushes: []disk.Push{{Now: at(0)}, {Now: at(0) + 5, Events: list[:1000]}, {Now: at(1), Events: list[1000:]}, {Now: at(1) + 1, Events: list[:1], Envelope: []byte("as it came")}}, At: disk.Position{Sequence: 7, Created: 9, Now: at(1)}}
 	first.Session = func(put func(k, v []byte)) { put([]byte("a"), []byte("1")); put([]byte("b"), []byte("2")) }
 	turn(t, s, first)
 	x := line("x", 1)
 	x.Note = "what it says"
 	told := alert.Alert{ID: "a", Revision: 2, State: alert.Withdrawn, Severity: alert.High, StepIDs: []string{"s"}}
-	second := disk.Turn{Pushes: []disk.Push{{Now: at(2)}}, At: disk.Position{Sequence: 8, Created: 9, Epoch: 2, Now: at(2)}, Results: []disk.Result{
+	second := disk.Turn{Pushes: []disk.Push{{Now: at(2)}}, At: disk.Position{Sequence: 8, Created: 9, Now: at(2)}, Results: []disk.Result{
 		x, line("y", 1), line("x2", 1),
 		{Kind: disk.KindAlert, ID: "high/a/2/withdrawn", Of: "a", Data: told.AppendJSON(nil)},
 		{Kind: 'd', ID: "8", Data: []byte("\x00two\nlines")},
 	}}
 	second.Session = func(put func(k, v []byte)) { put([]byte("a"), nil) }
 	turn(t, s, second)
-	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}}) // nothing but the position
+	turn(t, s, disk.Turn{At: disk.Position{Sequence: 9, Created: 9, Now: at(2)}}) // nothing but the position
 
 	waits := []string{"t x/1 " + string(x.Data), "t y/1 " + string(line("y", 1).Data), "t x2/1 " + string(line("x2", 1).Data), "a high/a/2/withdrawn " + string(told.AppendJSON(nil)), "d 8 \x00two\nlines"}
 	check := func() {
 		t.Helper()
-		if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Epoch: 2, Now: at(2)}); got != want {
+		if got, want := s.Position(), (disk.Position{Turn: 3, Sequence: 9, Created: 9, Now: at(2)}); got != want {
 			t.Errorf("position %+v, want %+v", got, want)
 		}
 		want := []recovered{{at(0), "", nil}, {at(0) + 5, "", list[:1000]}, {at(1), "", list[1000:]}, {at(1) + 1, "as it came", nil}, {at(2), "", nil}}

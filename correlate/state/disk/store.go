@@ -43,7 +43,6 @@ type Position struct {
 	Turn     uint64 // turns committed
 	Sequence uint64 // last message of the stream
 	Created  int64  // identity of the stream
-	Epoch    uint64 // of the owner's lease
 	Now      event.Time
 }
 
@@ -188,15 +187,15 @@ func (s *Store) checkpoint() (turns, results uint64, err error) {
 	if err != nil || p == nil {
 		return 0, 0, err
 	}
-	if len(p) != 7*8 {
+	if len(p) != 6*8 {
 		return 0, 0, ErrDamaged
 	}
 	s.at = readPosition(p)
-	return binary.BigEndian.Uint64(p[5*8:]), binary.BigEndian.Uint64(p[6*8:]), nil
+	return binary.BigEndian.Uint64(p[4*8:]), binary.BigEndian.Uint64(p[5*8:]), nil
 }
 
 func appendPosition(b []byte, p *Position) []byte {
-	for _, v := range []uint64{p.Turn, p.Sequence, uint64(p.Created), p.Epoch, uint64(p.Now)} {
+	for _, v := range []uint64{p.Turn, p.Sequence, uint64(p.Created), uint64(p.Now)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	return b
@@ -204,7 +203,7 @@ func appendPosition(b []byte, p *Position) []byte {
 
 func readPosition(b []byte) Position {
 	n := func(i int) uint64 { return binary.BigEndian.Uint64(b[8*i:]) }
-	return Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Epoch: n(3), Now: event.Time(n(4))}
+	return Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Now: event.Time(n(3))}
 }
 
 // Position is what the last committed turn said.

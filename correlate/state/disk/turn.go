@@ -176,11 +176,11 @@ func cut(b []byte) (v, rest []byte, ok bool) {
 
 // readTurn reads what record wrote. It shares the bytes.
 func readTurn(b []byte) (r turnRecord, err error) {
-	const head = 6 * 8
+	const head = 5 * 8
 	if len(b) < head {
 		return r, ErrDamaged
 	}
-	r.at, r.results = readPosition(b), binary.BigEndian.Uint64(b[5*8:])
+	r.at, r.results = readPosition(b), binary.BigEndian.Uint64(b[4*8:])
 	b = b[head:]
 	count, n := binary.Uvarint(b)
 	if n <= 0 {
