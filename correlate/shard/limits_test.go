@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,51 @@ func TestStepsBeyondTheLimitAreCounted(t *testing.T) {
 	list := out.canonical()
 	if len(list) != 1 || len(list[0].Steps) != stitch.MaxSteps || list[0].Truncated != 21 {
 		t.Fatalf("%d timelines, want 1; %d steps, want %d; %d truncated, want 21", len(list), len(list[0].Steps), stitch.MaxSteps, list[0].Truncated)
+	}
+}
+
+// What is left out is the end, and no step hangs below one that is: here each began
+// before its parent did, as spans of machines with other clocks do.
+func TestBytesBeyondTheLimitAreCounted(t *testing.T) {
+	const n = 4000
+	name := strings.Repeat("n", 4000)
+	var events []event.Event
+	for i := range n {
+		line := fmt.Sprintf("span trace=t1 span=s%d parent=s%d stage=tool tool=t name=%s start=%dms at=20s", i, i+1, name, i)
+		if i == n-1 {
+			line = fmt.Sprintf("span trace=t1 span=s%d kind=server name=run start=%dms at=20s", i, i)
+		}
+		e, err := enginetest.ParseLine(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	out, _ := replay(t, events)
+	list := out.canonical()
+	if len(list) != 1 {
+		t.Fatalf("%d timelines, want 1", len(list))
+	}
+	tl := list[0]
+	if size := len(tl.AppendJSON(nil)); size < stitch.MaxBytes || size > 2*stitch.MaxBytes {
+		t.Errorf("the timeline is of %d bytes", size)
+	}
+	if len(tl.Steps)+int(tl.Truncated) != n {
+		t.Errorf("%d steps and %d left out, of %d", len(tl.Steps), tl.Truncated, n)
+	}
+	shown, roots := map[string]bool{}, 0
+	for i := range tl.Steps {
+		shown[tl.Steps[i].ID] = true
+	}
+	for i := range tl.Steps {
+		if p := tl.Steps[i].ParentID; p == "" {
+			roots++
+		} else if !shown[p] {
+			t.Fatalf("step %d hangs below %s, which is left out", i, p)
+		}
+	}
+	if roots != 1 {
+		t.Errorf("%d roots", roots)
 	}
 }
 

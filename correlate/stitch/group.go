@@ -12,6 +12,7 @@ import (
 const (
 	MaxSteps    = 10_000
 	MaxTraceIDs = 64
+	MaxBytes    = 8 << 20 // of the names, attributes and event ids of its steps
 )
 
 // group is all evidence under one trace id, or under several that are one

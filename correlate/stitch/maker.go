@@ -73,10 +73,16 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 	t.Steps = make([]timeline.Step, 0, len(m.order))
 	agents := m.agentsOf(f)
 	m.attrs, m.ends = m.attrs[:0], m.ends[:0]
-	for _, n := range m.order {
+	for bytes, was := 0, 0; len(t.Steps) < len(m.order) && bytes < MaxBytes; was = len(m.attrs) {
+		n := m.order[len(t.Steps)]
 		t.Steps = append(t.Steps, m.step(f, n, root, agents))
+		bytes += sizeOf(&t.Steps[len(t.Steps)-1], m.attrs[was:])
 		m.ends = append(m.ends, len(m.attrs))
 		m.sum(f, n, t, agents)
+	}
+	if n := len(t.Steps); n < len(m.order) {
+		t.Truncated += uint32(len(m.order) - n)
+		root = m.cut(f, t, root)
 	}
 	attrs, from := slices.Clone(m.attrs), 0
 	for i, end := range m.ends {
@@ -87,6 +93,34 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 	m.complete(f, e, t)
 	m.relate(g, e, t)
 	return t
+}
+
+// sizeOf is about how many bytes a step and its attributes are.
+func sizeOf(st *timeline.Step, attrs timeline.Attributes) int {
+	n := len(st.Name) + 2*len(event.ID{})*len(st.EventIDs)
+	for i := range attrs {
+		n += len(attrs[i].Key) + len(attrs[i].Str)
+	}
+	return n
+}
+
+// cut has the steps that are shown hang below others that are, now that the last ones
+// are left out, and returns the node that is their root.
+func (m *maker) cut(f *forest, t *timeline.Timeline, root int32) int32 {
+	for _, n := range m.order[len(t.Steps):] {
+		m.ids[n] = ""
+		if n == root { // by its clock it began last
+			root = m.order[0]
+		}
+	}
+	for i := range t.Steps {
+		t.Steps[i].ParentID = ""
+		if p := m.parent(f, m.order[i], root); p != none {
+			t.Steps[i].ParentID = m.ids[p]
+		}
+	}
+	m.order = m.order[:len(t.Steps)]
+	return root
 }
 
 // traces lists the trace ids of the entry, the one that names it first.
