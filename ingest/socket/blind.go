@@ -29,16 +29,18 @@ func (s *Source) Counts() Counts {
 	return Counts{}
 }
 
-// blind says what is not observed from now on until it says so again: it is a gap
-// in every request of this node.
-func (d *Decoder) blind(b *event.Batch, missing []string) {
+// blind says what is not observed, since the source was opened or else from now on,
+// until it says so again: it is a gap in every request of this node.
+func (s *Source) blind(missing []string) {
 	if len(missing) == 0 {
 		return
 	}
-	at := bootNow()
-	e := d.add(b, event.KindLoss, at)
-	p := b.NewLoss()
+	e := s.Decoder.add(&s.batch, event.KindLoss, bootNow())
+	p := s.batch.NewLoss()
 	p.Of, p.From, p.To = event.SourceSocket, e.Time, e.Time.Add(listEvery)
+	if s.opened != 0 {
+		p.From, s.opened = min(s.opened, e.Time), 0
+	}
 	p.Reason = "not observed: " + strings.Join(missing, "; ")
 	e.Payload = p
 }
@@ -52,7 +54,7 @@ func (s *Source) Blind(ctx context.Context, sink ingest.Sink, reason string) err
 	again := time.NewTicker(listEvery)
 	defer again.Stop()
 	for {
-		s.Decoder.blind(&s.batch, []string{reason})
+		s.blind([]string{reason})
 		if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil && !errors.Is(err, ingest.ErrBusy) {
 			return err
 		}

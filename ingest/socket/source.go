@@ -50,10 +50,13 @@ type Source struct {
 	batch  event.Batch
 	lost   map[bpf.Kind]uint64
 	looked event.Time // when losses were last looked at
+	opened event.Time // until what is not observed has been said
 }
 
 // NewSource takes over an open shim.
-func NewSource(s *bpf.Shim) *Source { return &Source{shim: s, lost: make(map[bpf.Kind]uint64)} }
+func NewSource(s *bpf.Shim) *Source {
+	return &Source{shim: s, lost: make(map[bpf.Kind]uint64), opened: event.At(time.Now())}
+}
 
 // Run hands events on until ctx ends, which is no error, or the sink fails. It
 // tells of the processes that run already first and of its own end last. What
@@ -82,7 +85,7 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 		t := time.Now()
 		if t.Sub(list) >= listEvery {
 			list = t
-			s.Decoder.blind(&s.batch, s.shim.Missing())
+			s.blind(s.shim.Missing())
 			if err := s.shim.Standing(); err != nil {
 				return err
 			}

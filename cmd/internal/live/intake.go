@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -156,6 +157,9 @@ func (i *intake) close() {
 	}
 }
 
+// sayWithin is how long spans wait for the shim's first word: it waits for the bus.
+const sayWithin = 2 * time.Second
+
 // drainSending is how long the bus may take for what is left at the end.
 const drainSending = 10 * time.Second
 
@@ -183,8 +187,28 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 	g.Go(func() error { // a processor may have no source
 		return i.watchBus(taking)
 	})
+	// What is not observed is said before the first span is taken: else a request that
+	// ends now would look as if nothing were missing.
+	observing := send
+	said := make(chan struct{})
+	if i.sockets == nil {
+		close(said)
+	} else {
+		var once sync.Once
+		observing = func(ctx context.Context, b *event.Batch) error {
+			defer once.Do(func() { close(said) })
+			return send(ctx, b)
+		}
+	}
 	if i.receiver != nil {
-		g.Go(func() error { return i.receiver.Run(taking, send) })
+		g.Go(func() error {
+			select {
+			case <-said:
+			case <-time.After(sayWithin):
+			case <-taking.Done():
+			}
+			return i.receiver.Run(taking, send)
+		})
 	}
 	if i.cloud != nil {
 		g.Go(func() error { return i.cloud.Run(taking, send) })
@@ -204,7 +228,7 @@ func (i *intake) run(ctx context.Context, js jetstream.JetStream) error {
 		g.Go(func() error { return i.follower.Run(taking, lines.take) })
 	}
 	if i.sockets != nil {
-		sink := counted(event.SourceSocket, send, i.metrics)
+		sink := counted(event.SourceSocket, observing, i.metrics)
 		g.Go(func() error { return i.runSockets(taking, sink) })
 	}
 	err := g.Wait()
