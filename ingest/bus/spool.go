@@ -41,7 +41,8 @@ func (t *trouble) get() error {
 	return nil
 }
 
-// Dropped is an envelope that had to make room for newer ones.
+// Dropped is an envelope that had to make room for newer ones; one that could not be
+// read has no events.
 type Dropped struct {
 	Node     string
 	Source   event.Source
@@ -100,12 +101,14 @@ func unspool(record []byte) (*nats.Msg, error) {
 
 func (s *Spool) dropped(record []byte) {
 	m, err := unspool(record)
-	if err != nil {
-		return
-	}
 	var b event.Batch
-	h, err := s.open.Open(m.Data, &b)
-	if err != nil {
+	var h Head
+	if err == nil {
+		h, err = s.open.Open(m.Data, &b)
+	}
+	if err != nil { // of another version, or the disk's doing: of what it held there is no word
+		now := event.At(time.Now())
+		s.lost(Dropped{From: now, To: now})
 		return
 	}
 	d := Dropped{Node: h.Node, Source: h.Source, Events: len(b.Events)}
