@@ -9,6 +9,7 @@ func (e *Engine) believe(ev *event.Event) {
 	if ev.Source != event.SourceOTLP || ev.Observed == 0 || ev.Time <= ev.Observed.Add(e.cfg.Window.Ahead) {
 		return
 	}
+	e.stats.Redated++
 	ev.Time = ev.Observed
 	if s, ok := ev.Payload.(*event.Span); ok {
 		s.Start = min(s.Start, ev.Time)

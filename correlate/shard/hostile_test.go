@@ -97,6 +97,9 @@ func TestOneSenderDelaysNobody(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if n := e.Stats().Redated; hostile && n != 1 || !hostile && n != 0 {
+			t.Errorf("%d spans were dated anew", n)
+		}
 		return out
 	}
 	want, got := run(false), run(true)

@@ -14,6 +14,8 @@ type Stats struct {
 	Events    Events            `json:"events"`
 	Timelines Timelines         `json:"timelines"`
 	Joins     map[string]uint64 `json:"joins"` // joined events by method
+	// Redated counts spans that their sender had dated ahead of when they came.
+	Redated uint64 `json:"redated"`
 	// Waiting is what the events that are held take as bytes.
 	Waiting hold.Usage `json:"waiting"`
 }

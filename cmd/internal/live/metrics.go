@@ -175,6 +175,7 @@ func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes 
 }
 
 var (
+	descRedated   = prometheus.NewDesc("sennit_events_redated_total", "Spans that their sender dated ahead of the time at which they came, and which were taken for ones of that time.", nil, nil)
 	descEvents    = prometheus.NewDesc("sennit_events_total", "Events that entered (in, derived) and their one final fate.", []string{"fate", "reason"}, nil)
 	descHeld      = prometheus.NewDesc("sennit_events_held", "Events whose fate is open: in + derived less all fates.", nil, nil)
 	descWaiting   = prometheus.NewDesc("sennit_waiting_bytes", "Size of the events whose fate or retention is open, packed, by where they are.", []string{"where"}, nil)
@@ -216,7 +217,7 @@ var (
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEvents, descHeld, descWaiting, descBudget, descSpill, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
+		descEvents, descRedated, descHeld, descWaiting, descBudget, descSpill, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
 		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
@@ -257,6 +258,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range m.drops { // before the engine
 		count(descEvents, n, "refused", reason)
 	}
+	count(descRedated, m.stats.Redated)
 	w := &m.stats.Waiting
 	put(descWaiting, prometheus.GaugeValue, float64(w.Memory), "memory")
 	put(descWaiting, prometheus.GaugeValue, float64(w.Spilled), "disk")
