@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,10 +42,44 @@ func needKernel(t *testing.T) {
 // nobody's request is the report of the spans.
 func TestUpSockets(t *testing.T) {
 	needKernel(t)
-	dir := t.TempDir()
-	s := startUp(t, dir, "--sockets", "--node", "here")
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
+	dir := t.TempDir()
+	requestSeen(t, startUp(t, dir, "--sockets", "--node", "here"), dir, server)
+}
+
+// So it is on a connection that is older than the service, its state and its stream:
+// the inventory says whose it is.
+func TestUpOldSocket(t *testing.T) {
+	needKernel(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	opened := make(chan struct{}, 8)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened <- struct{}{}
+		}
+	}
+	server.Start()
+	defer server.Close()
+	response, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	dir := t.TempDir()
+	tl := requestSeen(t, startUp(t, dir, "--sockets", "--node", "here"), dir, server)
+	if len(opened) != 1 {
+		t.Errorf("%d connections: the request was not on the old one", len(opened))
+	}
+	if want := fmt.Sprintf(`"pid":%d`, os.Getpid()); !strings.Contains(tl, want) {
+		t.Errorf("the step does not say whose the socket is, %s: %s", want, tl)
+	}
+}
+
+// requestSeen sends a request to a server and its spans to a service, and returns their
+// timeline.
+func requestSeen(t *testing.T, s *service, dir string, server *httptest.Server) string {
+	t.Helper()
 	const n = 41
 	r, err := http.NewRequest(http.MethodPost, server.URL+"/run", strings.NewReader("a prompt"))
 	if err != nil {
@@ -83,4 +118,5 @@ func TestUpSockets(t *testing.T) {
 	if err := <-s.ended; err != nil {
 		t.Errorf("sennit up ended with %v: %s", err, s.log)
 	}
+	return tl
 }
