@@ -96,6 +96,7 @@ func startNATS(t *testing.T, conf string) *server.Server {
 // TestBusUsers: with the users that nats-config makes and TLS on both sides, nodes
 // and processor work, and who is not let in is told so at once.
 func TestBusUsers(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	keys := filepath.Join(dir, "keys")
 	said := sennit(t, "nats-config", "--nodes", "a,b", "--out", keys)
@@ -135,7 +136,7 @@ func TestBusUsers(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		n := startService(t, as("node", "node-"+name, append(receiving, "--node", name)...)...)
 		nodes = append(nodes, n)
-		for deadline := time.Now().Add(30 * time.Second); !post(n.otlp, request(requests)); time.Sleep(100 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !post(n.otlp, request(requests)); time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("node %s does not take spans\n%s\n%s", name, n.log, p.log)
 			}
@@ -169,11 +170,14 @@ func TestBusUsers(t *testing.T) {
 		"certificate required|after TLS handshake": append([]string{"processor", "--data", t.TempDir()}, trust...),
 		"unknown authority":                        {"processor", "--data", t.TempDir(), "--nats", url, "--http", ""},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		b, err := exec.CommandContext(ctx, "sennit", args...).CombinedOutput()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		said := &hears{what: regexp.MustCompile(want), then: cancel}
+		cmd := exec.CommandContext(ctx, "sennit", args...)
+		cmd.Stdout, cmd.Stderr = said, said
+		err := cmd.Run()
 		cancel()
-		if err == nil || !regexp.MustCompile(want).Match(b) {
-			t.Errorf("want %q: %v\n%s", want, err, b)
+		if err == nil || !said.what.Match(said.text) {
+			t.Errorf("want %q: %v\n%s", want, err, said.text)
 		}
 	}
 }
@@ -218,4 +222,20 @@ func TestRefusedNodeKeeps(t *testing.T) {
 	if !strings.Contains(n.log.String(), "authorization violation") {
 		t.Errorf("the log does not say that it is refused:\n%s", n.log)
 	}
+}
+
+// hears keeps what a process says, and calls then as soon as it has said what it is
+// waited for.
+type hears struct {
+	text []byte
+	what *regexp.Regexp
+	then func()
+}
+
+func (h *hears) Write(b []byte) (int, error) {
+	h.text = append(h.text, b...)
+	if h.what.Match(h.text) {
+		h.then()
+	}
+	return len(b), nil
 }

@@ -118,7 +118,7 @@ func TestClusterSurvivesKills(t *testing.T) {
 	b := bus()
 	p := processor()
 	n := node()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		r, err := http.Get("http://" + p.http + "/readyz")
 		if err == nil {
 			r.Body.Close()
@@ -232,7 +232,7 @@ func TestProcessorsTakeOver(t *testing.T) {
 	// leader waits for one among some to lead.
 	leader := func(among ...int) int {
 		t.Helper()
-		for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			for _, i := range among {
 				if strings.Contains(all[i].scrape(t), "\nsennit_processor_leads 1\n") {
 					return i

@@ -10,6 +10,7 @@ import (
 // TestGetAsksTheService: without a file, get and explain ask the service that runs
 // here, also after it was killed and started again.
 func TestGetAsksTheService(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	data := t.TempDir()
 	s := startUp(t, data)
 	for n := range 3 {

@@ -22,7 +22,7 @@ func (s *service) laws(t *testing.T) {
 		return m[1]
 	}
 	var said string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		said = s.scrape(t)
 		in, out := map[string]float64{}, map[string]float64{}
 		seen := false

@@ -196,7 +196,7 @@ func TestUpTells(t *testing.T) {
 	if opened.kind != "io.sennit.alert.opened" {
 		t.Errorf("delivered %+v", opened)
 	}
-	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(ask("dead", "picky"), "422"); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(ask("dead", "picky"), "422"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no dead letter is listed")
 		}

@@ -35,7 +35,7 @@ func (s *service) scrape(t *testing.T) string {
 // metric waits until /metrics has a line.
 func (s *service) metric(t *testing.T, line string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if strings.Contains(s.scrape(t), "\n"+line+"\n") {
 			return
 		}
@@ -47,7 +47,7 @@ func (s *service) metric(t *testing.T, line string) {
 func (s *service) notReady(t *testing.T, why string) {
 	t.Helper()
 	var said string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		r, err := http.Get("http://" + s.http + "/readyz")
 		if err != nil {
 			t.Fatal(err)
@@ -64,6 +64,7 @@ func (s *service) notReady(t *testing.T, why string) {
 // TestUpAsksAgents: flows and events come from the agents' own sockets, an agent
 // may go and come, and a service that was killed asks for what it missed.
 func TestUpAsksAgents(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	hubble := rpctest.NewHubble(t, filepath.Join(dir, "hubble.sock"), nil, 100)
 	agent := rpctest.NewTetragon(t, filepath.Join(dir, "tetragon.sock"))

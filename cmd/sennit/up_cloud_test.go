@@ -40,7 +40,7 @@ func TestPullsFromPubSub(t *testing.T) {
 	timelines := func(of string, want int) {
 		t.Helper()
 		var last map[string]*timeline.Timeline
-		for end := time.Now().Add(30 * time.Second); len(last) < want && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); len(last) < want && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 			_, last = readTimelines(t, filepath.Join(dir, of, "timelines.jsonl"))
 		}
 		if len(last) != want {

@@ -80,6 +80,7 @@ func podOf(node, name, ip, owner string) *corev1.Pod {
 // collector that is trusted may send those of all pods. Pods are on addresses of
 // this machine.
 func TestUpProvesPods(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	api := apitest.New("secret")
 	defer api.Close()

@@ -95,7 +95,7 @@ func requestSeen(t *testing.T, s *service, dir string, server *httptest.Server) 
 		t.Fatal("the spans are not taken")
 	}
 	var tl string
-	for end := time.Now().Add(30 * time.Second); tl == "" && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); tl == "" && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		b, err := os.ReadFile(filepath.Join(dir, "timelines.jsonl"))
 		if err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)

@@ -351,6 +351,8 @@ func TestUpFollows(t *testing.T) {
 
 // TestUpTellsUnreadable: a followed file that cannot be read is logged and counted.
 func TestUpTellsUnreadable(t *testing.T) {
+	t.Parallel() // it waits more than it works
+
 	const unreadable = "/proc/self/mem" // at 0: EIO
 	if _, err := os.Stat(unreadable); err != nil {
 		t.Skip("SKIPPED: no file that cannot be read: ", err)
@@ -371,6 +373,7 @@ func content(tl *timeline.Timeline) string {
 }
 
 func TestUpRefuses(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	s := startUp(t, dir)
 	other := exec.Command("sennit", "up", "--data", dir, "--otlp-http", "127.0.0.1:0", "--otlp-grpc", "", "--http", "")
@@ -406,6 +409,7 @@ func startRefused(t *testing.T, args ...string) string {
 
 // TestUpServesProfiles: apart from what others may ask, which can be open.
 func TestUpServesProfiles(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s := startUp(t, t.TempDir(), "--pprof", "127.0.0.1:0", "--http", "0.0.0.0:0", "--http-open")
 	defer s.kill(t)
 	get := func(url string) (int, string) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/racetest"
 )
 
 // Made-up loads: what must hold whatever the load is that few links at the limit
@@ -16,9 +17,10 @@ import (
 // gaps here are independent of each other, which the linker does not count on.)
 func TestLoads(t *testing.T) {
 	f := func(name string, tr traffic, best, recall float64) {
+		tr.requests = racetest.Size(tr.requests, tr.requests/3)
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
-				l := tr.generate(seed)
+			for seed := range racetest.Size(3, 1) {
+				l := tr.generate(uint64(seed))
 				got := l.score(l.link(link.Config{}), 0.95)
 				t.Logf("seed %d: %+v", seed, got)
 				if got.best < best || got.recall < recall || got.mislinked > 0.005 || got.overconfidence > 0.01 {
@@ -37,10 +39,10 @@ func TestLoads(t *testing.T) {
 // Equal items give equal matches in whatever order they come, simultaneous ones
 // among them: clocks are cut so that there are many.
 func TestOrderOfArrival(t *testing.T) {
-	l := traffic{requests: 3000, concurrent: 6, cut: time.Millisecond}.generate(1)
+	l := traffic{requests: racetest.Size(3000, 500), concurrent: 6, cut: time.Millisecond}.generate(1)
 	want := l.link(link.Config{})
-	for seed := range uint64(3) {
-		if diff := cmp.Diff(want, l.shuffled(seed).link(link.Config{})); diff != "" {
+	for seed := range racetest.Size(3, 2) {
+		if diff := cmp.Diff(want, l.shuffled(uint64(seed)).link(link.Config{})); diff != "" {
 			t.Fatalf("order %d (-as generated +shuffled):\n%s", seed, diff)
 		}
 	}
@@ -48,7 +50,8 @@ func TestOrderOfArrival(t *testing.T) {
 
 // What is decided early is what would be decided late, once, and in order.
 func TestAdvance(t *testing.T) {
-	l := traffic{requests: 20000, concurrent: 3}.generate(2)
+	// For more than two epochs, whatever its size is.
+	l := traffic{requests: racetest.Size(20000, 7000), concurrent: float64(racetest.Size(3, 1))}.generate(2)
 	want := l.link(link.Config{})
 	k := link.New(link.Config{})
 	var got []link.Match
@@ -104,8 +107,8 @@ func TestAdvance(t *testing.T) {
 
 // Linkers that share a workspace do not see each other.
 func TestWorkspace(t *testing.T) {
-	a := traffic{requests: 5000, concurrent: 4}.generate(3)
-	b := traffic{requests: 5000, concurrent: 2, cut: time.Millisecond, strays: 0.1}.generate(4)
+	a := traffic{requests: racetest.Size(5000, 1000), concurrent: 4}.generate(3)
+	b := traffic{requests: racetest.Size(5000, 1000), concurrent: 2, cut: time.Millisecond, strays: 0.1}.generate(4)
 	want := a.link(link.Config{})
 	shared := link.Config{Workspace: &link.Workspace{}}
 	b.link(shared)
@@ -203,7 +206,7 @@ func TestLabels(t *testing.T) {
 
 // The candidates of a call add up to no more than one, the likeliest first.
 func TestCandidates(t *testing.T) {
-	for _, m := range (traffic{requests: 2000, concurrent: 8}).generate(6).link(link.Config{}) {
+	for _, m := range (traffic{requests: racetest.Size(2000, 500), concurrent: 8}).generate(6).link(link.Config{}) {
 		sum := 0.0
 		for i, c := range m.Candidates {
 			sum += c.Confidence

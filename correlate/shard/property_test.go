@@ -15,6 +15,7 @@ import (
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/racetest"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -31,6 +32,7 @@ func rounds(t *testing.T, n int, f func(t *testing.T, seed uint64, rng *rand.Ran
 	if testing.Short() {
 		n = min(n, 10)
 	}
+	n = racetest.Size(n, max(min(n, 6), n/4))
 	for seed := first; seed < first+uint64(n); seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))

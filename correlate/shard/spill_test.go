@@ -107,8 +107,7 @@ func (g *glimpses) Timeline(t *timeline.Timeline) {
 }
 
 // TestAGlimpseIsPacked holds what is shown of open requests by an engine that has
-// hardly any memory to what one shows that keeps everything in it, and asks that
-// nothing stays when they have closed.
+// hardly any memory, and so packs them, to what one shows that keeps everything in it.
 func TestAGlimpseIsPacked(t *testing.T) {
 	cfg := inOrder(1)
 	cfg.Live = true

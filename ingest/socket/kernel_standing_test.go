@@ -76,7 +76,7 @@ func TestKernelStanding(t *testing.T) {
 			return client, server
 		}
 		w := watchWith(t, func(w *watched) {
-			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 				w.mu.Lock()
 				c, s := standing(w)
 				w.mu.Unlock()

@@ -126,18 +126,20 @@ func (w *watched) exchanges(path string) (client, server []*event.Exchange) {
 // waitFor tries until a client's exchange of the path, after a prefix, is seen.
 func (w *watched) waitFor(t *testing.T, try func(path string), prefix string) {
 	t.Helper()
-	for n := range 60 {
+	for n := range 120 {
 		path := fmt.Sprintf("/try/%d", n)
 		try(path)
-		time.Sleep(500 * time.Millisecond)
-		w.mu.Lock()
-		c, _ := w.exchanges(prefix + path)
-		w.mu.Unlock()
-		if len(c) > 0 {
-			return
+		for range 50 {
+			time.Sleep(10 * time.Millisecond)
+			w.mu.Lock()
+			c, _ := w.exchanges(prefix + path)
+			w.mu.Unlock()
+			if len(c) > 0 {
+				return
+			}
 		}
 	}
-	t.Error("nothing is seen for half a minute")
+	t.Error("nothing is seen for a minute")
 }
 
 func (w *watched) sockets(k event.Kind, at netip.AddrPort, role event.Role) (found []*event.Socket) {

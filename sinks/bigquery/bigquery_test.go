@@ -319,7 +319,7 @@ func TestNoTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer srv.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = Open(ctx, Options{Project: "p", Dataset: "d", Endpoint: srv.GRPC})
 	if err == nil || !strings.Contains(err.Error(), "sennit bigquery check p.d") {

@@ -45,10 +45,20 @@ func record(i int) sinks.Record {
 // rows reads every file of a table, by the folder's day.
 func rows(t *testing.T, dir string, table *tables.Table) (list []map[string]any) {
 	t.Helper()
+	return readRows(t, filesOf(t, dir, table))
+}
+
+func filesOf(t *testing.T, dir string, table *tables.Table) []string {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, table.Name, "date=*", "*.parquet"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return files
+}
+
+func readRows(t *testing.T, files []string) (list []map[string]any) {
+	t.Helper()
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
@@ -280,7 +290,7 @@ func TestKilled(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
 		kills = n
 	}
-	safe := map[int]bool{}
+	safe, known := map[int]bool{}, map[string]bool{}
 	for range kills {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$", "-test.v")
 		cmd.Env = append(os.Environ(), "SENNIT_PARQUET_DIR="+dir, "SENNIT_PARQUET_FROM="+strconv.Itoa(10000*len(safe)+rand.IntN(10000)))
@@ -310,7 +320,12 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
 			t.Fatalf("it was not killed but ended: %v", err)
 		}
-		rows(t, dir, &tables.Timelines) // reads whatever has a name now
+		// Whatever has a name now can be read; once is enough until the end.
+		fresh := slices.DeleteFunc(filesOf(t, dir, &tables.Timelines), func(name string) bool { return known[name] })
+		for _, name := range fresh {
+			known[name] = true
+		}
+		readRows(t, fresh)
 	}
 	if err := open(t, Options{Dir: dir}).Close(); err != nil {
 		t.Fatal(err)

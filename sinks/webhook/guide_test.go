@@ -65,7 +65,7 @@ func TestGuide(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-			for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 				c, err := net.Dial("tcp", addr)
 				if err == nil {
 					c.Close()

@@ -9,10 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sennit-io/sennit/ingest/bus"
-	"github.com/sennit-io/sennit/ingest/bus/embed"
+	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/sinks"
 	"github.com/sennit-io/sennit/sinks/fanout"
@@ -60,23 +59,7 @@ func (l *ledger) Close() error { return nil }
 // through failures and another start; what it refuses is a dead letter that can be
 // sent again; forged events and heartbeats do not come.
 func TestEventsReachSinks(t *testing.T) {
-	server, err := embed.Start(embed.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	nc, err := server.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err == nil {
-		err = bus.Setup(t.Context(), js, bus.Limits{MaxBytes: 1 << 28, MaxAge: time.Hour})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := bustest.Start(t)
 	const many = 300
 	idOf := func(i int) event.ID { return event.ID{15: byte(i), 14: byte(i >> 8), 0: 1} }
 	sink := &ledger{took: map[string]int{}, bad: idOf(13).String()}

@@ -96,11 +96,11 @@ func TestForgedNodeIsTold(t *testing.T) {
 	}
 	send("n1", "n1", "", "n1")
 	send("n2", "n2", "n1", "n9") // half of it is its own
-	first := next(20 * time.Second)
+	first := next(time.Minute)
 	check(first)
 	send("n2", "n1") // the same sender again: it is known
 	send("n3", "n1") // another
-	second := next(20 * time.Second)
+	second := next(time.Minute)
 	check(second)
 	if first.ID == second.ID {
 		t.Errorf("two senders have one alert, %s", first.ID)

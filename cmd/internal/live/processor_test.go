@@ -102,7 +102,7 @@ func TestAlertsAreWithdrawn(t *testing.T) {
 	}
 	next := func() (a alert.Alert, ok bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 			r, got, err := told.Next(100 * time.Millisecond)
 			if err != nil {
 				t.Fatal(err)

@@ -97,7 +97,7 @@ func (u *user) refused(t *testing.T, what string, do func() error) {
 		if !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("%s: %v", what, err)
 		}
-	case <-time.After(2 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("%s is not refused", what)
 	}
 }
@@ -245,14 +245,14 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ack.Ok()
-	result, ok, err := hook.Next(5 * time.Second)
+	result, ok, err := hook.Next(time.Minute)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	if err := result.Dead(ctx, errors.New("gone")); err != nil {
 		t.Error(err)
 	}
-	asking, cancelAsking := context.WithTimeout(ctx, 10*time.Second)
+	asking, cancelAsking := context.WithTimeout(ctx, time.Minute)
 	defer cancelAsking()
 	if n, err := bus.Resend(asking, processor.js, "hook", 0); err != nil || n != 1 {
 		t.Errorf("%d dead letters are sent again, %v", n, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest/replay"
 	"github.com/sennit-io/sennit/schemas/event"
+	"github.com/sennit-io/sennit/schemas/racetest"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -79,10 +80,11 @@ func scoreOrder(t *testing.T, dir string, order replay.Order, cfg shard.Config) 
 // to no wrong exact join, in whatever order the events arrive, and the timelines say
 // where something is missing.
 func TestDisturbed(t *testing.T) {
-	for _, world := range []simulate.Options{
-		{Requests: 300, Concurrency: 64, Seed: 1, Reorder: 1, Loss: 0.01, Duplicate: 0.02, Skew: 50 * time.Millisecond},
+	worlds := []simulate.Options{
+		{Requests: racetest.Size(300, 100), Concurrency: 64, Seed: 1, Reorder: 1, Loss: 0.01, Duplicate: 0.02, Skew: 50 * time.Millisecond},
 		{Requests: 150, Concurrency: 64, Seed: 2, Reorder: 1, Loss: 0.02, Duplicate: 0.05, Skew: 200 * time.Millisecond, Late: 0.1, Noise: 1, Rogue: 0.2, TraceContext: simulate.TraceMixed},
-	} {
+	}
+	for _, world := range worlds[:racetest.Size(2, 1)] {
 		dir := t.TempDir()
 		if _, err := simulate.Run(context.Background(), world, dir); err != nil {
 			t.Fatal(err)
@@ -124,24 +126,25 @@ func TestBrokenEngines(t *testing.T) {
 	recall := func(method string) func(*Report) float64 {
 		return func(r *Report) float64 { return r.ByMethod[method].Recall }
 	}
-	for _, world := range []struct {
+	worlds := []struct {
 		trace   simulate.TraceContext
 		engines []brokenEngine
 	}{
+		{simulate.TraceNone, []brokenEngine{
+			// What the nearest span claims is wrong, or contradicts what else is known.
+			{"nearest span", bind.Ablation{NearestSpan: true}, func(r *Report) float64 { return 1 - r.MisStitch - r.Ambiguous }},
+		}},
 		{simulate.TraceAll, []brokenEngine{
 			{"sock addresses never expire", bind.Ablation{NoSockExpiry: true}, recall(timeline.SockAddress)},
 			{"no dedupe", bind.Ablation{NoDedupe: true}, func(r *Report) float64 { return r.Exact.Recall }},
 			{"trace = request", bind.Ablation{TraceIsRequest: true}, func(r *Report) float64 { return r.Exact.Precision }},
 		}},
 		{simulate.TraceMixed, []brokenEngine{{"no intervals", bind.Ablation{NoIntervals: true}, recall(timeline.ExecLineage)}}},
-		{simulate.TraceNone, []brokenEngine{
-			// What the nearest span claims is wrong, or contradicts what else is known.
-			{"nearest span", bind.Ablation{NearestSpan: true}, func(r *Report) float64 { return 1 - r.MisStitch - r.Ambiguous }},
-		}},
-	} {
+	}
+	for _, world := range worlds[:racetest.Size(3, 1)] {
 		dir := t.TempDir()
 		_, err := simulate.Run(context.Background(), simulate.Options{
-			Requests: 160, Concurrency: 64, TraceContext: world.trace, Noise: 0.5, Rogue: 0.1, Duplicate: 0.2, Seed: 3,
+			Requests: racetest.Size(160, 60), Concurrency: 64, TraceContext: world.trace, Noise: 0.5, Rogue: 0.1, Duplicate: 0.2, Seed: 3,
 		}, dir)
 		if err != nil {
 			t.Fatal(err)

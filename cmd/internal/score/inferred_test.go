@@ -9,6 +9,7 @@ import (
 	"github.com/sennit-io/sennit/cmd/internal/simulate"
 	"github.com/sennit-io/sennit/correlate/shard"
 	"github.com/sennit-io/sennit/ingest/replay"
+	"github.com/sennit-io/sennit/schemas/racetest"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
 
@@ -16,10 +17,10 @@ import (
 // joins are right in 99 of 100 cases, as sure as they say, and the same in any
 // order of arrival and on any number of shards.
 func TestWithoutTraceContext(t *testing.T) {
-	for _, inFlight := range []int{16, 32, 64} {
+	for _, inFlight := range []int{16, 32, 64}[:racetest.Size(3, 1)] {
 		dir := t.TempDir()
 		_, err := simulate.Run(context.Background(), simulate.Options{
-			Requests: 400, Concurrency: inFlight, TraceContext: simulate.TraceNone, Noise: 0.5, Rogue: 0.1, Seed: uint64(inFlight),
+			Requests: racetest.Size(400, 200), Concurrency: inFlight, TraceContext: simulate.TraceNone, Noise: 0.5, Rogue: 0.1, Seed: uint64(inFlight),
 		}, dir)
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +36,7 @@ func TestWithoutTraceContext(t *testing.T) {
 		if r.Exact.Precision < 1 {
 			t.Errorf("%d in flight: wrong exact joins: %+v", inFlight, r.Exact)
 		}
-		if r.Inferred.Precision < 0.99 || r.Inferred.N < 500 {
+		if r.Inferred.Precision < 0.99 || r.Inferred.N < racetest.Size(500, 250) {
 			t.Errorf("%d in flight: inferred joins %+v, want 99 of 100 right, and many", inFlight, r.Inferred)
 		}
 		for _, b := range r.Calibration {

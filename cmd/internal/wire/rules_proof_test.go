@@ -17,11 +17,12 @@ import (
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/ingest/replay"
 	"github.com/sennit-io/sennit/schemas/alert"
+	"github.com/sennit-io/sennit/schemas/racetest"
 )
 
 var (
-	proofClean = flag.Int("rules-clean", 1500, "clean requests of TestRulesProof; make rules-proof takes 100,000")
-	proofRogue = flag.Int("rules-rogue", 1500, "requests of TestRulesProof of which one in five does something rogue")
+	proofClean = flag.Int("rules-clean", racetest.Size(1500, 300), "clean requests of TestRulesProof; make rules-proof takes 100,000")
+	proofRogue = flag.Int("rules-rogue", racetest.Size(1500, 300), "requests of TestRulesProof of which one in five does something rogue")
 )
 
 // The starter rules find what simulate's agents do behind their own backs, and accuse

@@ -119,7 +119,7 @@ func (x *fixture) put(n int) (id string) {
 // until waits for a condition.
 func (x *fixture) until(what string, ok func() bool) {
 	x.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		x.mu.Lock()
 		done := ok()
 		x.mu.Unlock()

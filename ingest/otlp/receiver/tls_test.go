@@ -55,12 +55,12 @@ func TestTLS(t *testing.T) {
 		t.Helper()
 		cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, Certificates: shown}
 		viaGRPC, err := otlptracegrpc.New(t.Context(), otlptracegrpc.WithEndpoint(r.GRPCAddr().String()), otlptracegrpc.WithTLSCredentials(credentials.NewTLS(cfg)),
-			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}), otlptracegrpc.WithTimeout(5*time.Second))
+			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}), otlptracegrpc.WithTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
 		viaHTTP, err := otlptracehttp.New(t.Context(), otlptracehttp.WithEndpoint(r.HTTPAddr().String()), otlptracehttp.WithTLSClientConfig(cfg),
-			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}), otlptracehttp.WithTimeout(5*time.Second))
+			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}), otlptracehttp.WithTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func TestFollow(t *testing.T) {
 	}()
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			mu.Lock()
 			now := ok()
 			mu.Unlock()
