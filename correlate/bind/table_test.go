@@ -54,9 +54,9 @@ func TestASocketIsSmall(t *testing.T) {
 }
 
 func TestSocketKeepsItsTuple(t *testing.T) {
-	f := func(src, dst string) {
+	f := func(src, dst string, proto event.Proto) {
 		t.Helper()
-		want := event.Tuple{Proto: event.ProtoTCP, Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}
+		want := event.Tuple{Proto: proto, Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}
 		s := &socket{}
 		if s.tuple() != (event.Tuple{}) {
 			t.Errorf("a socket without a tuple has %v", s.tuple())
@@ -69,9 +69,10 @@ func TestSocketKeepsItsTuple(t *testing.T) {
 			t.Errorf("%v and its reverse have different hashes", want)
 		}
 	}
-	f("10.0.0.1:80", "192.168.1.2:40000")
-	f("[2001:db8::1]:80", "[fd00::2]:40000")
-	f("[fe80::1%eth0]:80", "[fe80::2%eth0]:40000")
-	f("10.0.0.1:80", "[2001:db8::1]:443")
-	f("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.2]:443")
+	f("10.0.0.1:80", "192.168.1.2:40000", event.ProtoTCP)
+	f("10.0.0.1:80", "192.168.1.2:40000", event.ProtoUDP)
+	f("[2001:db8::1]:80", "[fd00::2]:40000", event.ProtoUDP)
+	f("[fe80::1%eth0]:80", "[fe80::2%eth0]:40000", event.ProtoTCP)
+	f("10.0.0.1:80", "[2001:db8::1]:443", event.ProtoTCP)
+	f("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.2]:443", event.ProtoTCP)
 }
