@@ -73,7 +73,7 @@ type Engine struct {
 	bucket   *bucket           // the one being filled, and its quantum
 	filling  int64
 	order    []int64 // the quanta of buckets, sorted
-	spare    []*bucket
+	spare    *bucket // an empty one
 	sorter   sorter
 	late     []*event.Event
 	budget   *hold.Budget
@@ -187,9 +187,7 @@ type bucket struct{ events []*event.Event }
 func (e *Engine) bucketOf(q int64) *bucket {
 	b := e.buckets[q]
 	if b == nil {
-		if n := len(e.spare); n > 0 {
-			b, e.spare = e.spare[n-1], e.spare[:n-1]
-		} else {
+		if b, e.spare = e.spare, nil; b == nil {
 			b = &bucket{}
 		}
 		e.buckets[q] = b
@@ -199,17 +197,15 @@ func (e *Engine) bucketOf(q int64) *bucket {
 	return b
 }
 
-// Buckets that were emptied are filled again, so many of them and not the largest.
-const (
-	spareBuckets = 4
-	spareEvents  = 1 << 18
-)
+// spareEvents is how much room for events is kept between quanta.
+const spareEvents = 1 << 18
 
+// empty keeps a bucket that was worked for the next one that begins.
 func (e *Engine) empty(b *bucket) {
-	if len(e.spare) < spareBuckets && cap(b.events) <= spareEvents {
+	if cap(b.events) <= spareEvents {
 		clear(b.events)
 		b.events = b.events[:0]
-		e.spare = append(e.spare, b)
+		e.spare = b
 	}
 }
 

@@ -25,8 +25,8 @@ type maker struct {
 	text   text
 	words  []string
 	events []string
-	attrs  timeline.Attributes // of the timeline: those before it have the chunk up to there
-	ends   []int               // scratch: where each step's attributes end
+	attrs  timeline.Attributes // scratch, as is ends: where each step's attributes end
+	ends   []int
 }
 
 // make assembles the timeline of an entry from its nodes.
@@ -72,32 +72,21 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 	m.claims = slices.ContainsFunc(m.order, func(n int32) bool { return f.nodes[n].span != nil })
 	t.Steps = make([]timeline.Step, 0, len(m.order))
 	agents := m.agentsOf(f)
-	m.begin()
+	m.attrs, m.ends = m.attrs[:0], m.ends[:0]
 	for _, n := range m.order {
 		t.Steps = append(t.Steps, m.step(f, n, root, agents))
 		m.ends = append(m.ends, len(m.attrs))
 		m.sum(f, n, t, agents)
 	}
-	from := 0
+	attrs, from := slices.Clone(m.attrs), 0
 	for i, end := range m.ends {
-		t.Steps[i].Attributes, from = m.attrs[from:end:end], end
+		t.Steps[i].Attributes, from = attrs[from:end:end], end
 	}
 	e.clients = m.describe(f, root, t)
 	m.rootless(e, f, t)
 	m.complete(f, e, t)
 	m.relate(g, e, t)
 	return t
-}
-
-// attrsChunk is for how many attributes there is room at once.
-const attrsChunk = 512
-
-// begin makes room for the attributes of a timeline as long as the last one.
-func (m *maker) begin() {
-	likely := len(m.attrs)
-	if m.attrs, m.ends = m.attrs[likely:], m.ends[:0]; cap(m.attrs) < max(1, likely) {
-		m.attrs = make(timeline.Attributes, 0, max(attrsChunk, likely))
-	}
 }
 
 // traces lists the trace ids of the entry, the one that names it first.
