@@ -35,96 +35,104 @@ func (n *Node) decideOnSocket(d decision, s *socket, method correlate.Method) {
 	n.await(d, s)
 }
 
-// evidence is an event about a connection that waits for its request.
-type evidence struct {
-	ref    hold.Ref
-	s      *socket
-	time   event.Time
-	next   uint32 // of the socket's
-	method correlate.Method
-	flags  evidenceFlags
-}
-
-type evidenceFlags uint8
-
-const (
-	evidenceLate   evidenceFlags = 1 << iota
-	evidenceDenied               // it stopped the connection
-	evidenceLong                 // it waits for Config.AgentHorizon
-	evidenceAnswer               // Node.answers has its request
-	evidencePlaced               // its wait is over; only its number is due
-)
-
-// pending lists the evidence of a socket, oldest first.
-type pending struct{ first, last uint32 }
-
 // await keeps evidence until a request places it, or its horizon.
 func (n *Node) await(d decision, s *socket) {
-	number, v := n.evidence.add()
-	*v = evidence{s: s, time: d.e.Time, method: methodOf(d.e)}
+	w, q := wait{what: s.number, method: methodOf(d.e)}, short
 	if d.late {
-		v.flags |= evidenceLate
+		w.flags |= waitLate
 	}
 	if denied(d.e) {
-		v.flags |= evidenceDenied
+		w.flags |= waitDenied
 	}
 	if d.request != nil {
-		v.flags |= evidenceAnswer
+		w.flags |= waitAnswer
+	}
+	if n.agentic(s.workload) {
+		q = long
+	}
+	w.hold(n.arena(q).Put(d.e))
+	number := n.append(q, s, w, n.now.Add(n.horizonOf(q)), d.e.Time)
+	if d.request != nil {
 		n.answers[number] = d.request
 	}
-	n.append(s, number, v)
-	if n.agentic(s.workload) {
-		v.flags |= evidenceLong
-		v.ref = n.space.long.Put(d.e)
-		n.long.push(n.now.Add(n.cfg.AgentHorizon), number)
-		return
-	}
-	v.ref = n.space.short.Put(d.e)
-	n.short.push(n.now.Add(n.cfg.Horizon), number)
 }
 
-func (n *Node) append(s *socket, number uint32, v *evidence) {
-	v.next = 0
-	if s.pending.last != 0 {
-		n.evidence.at(s.pending.last).next = number
-	} else {
-		s.pending.first = number
+// append makes evidence the last of its socket's.
+func (n *Node) append(q queue, s *socket, w wait, due, time event.Time) (number uint32) {
+	w.flags &^= waitOdd
+	odd := due.Add(-n.horizonOf(q)-n.cfg.Settle) != time
+	if odd {
+		w.flags |= waitOdd
 	}
-	s.pending.last = number
+	number = n.wait(q, due, w)
+	if odd {
+		n.odd[number] = time
+	}
+	v, _ := n.waitOf(number)
+	if v.next = number; s.pending != 0 {
+		last, _ := n.waitOf(s.pending)
+		v.next, last.next = last.next, number
+	}
+	s.pending = number
+	return number
 }
 
-func (n *Node) arena(v *evidence) *hold.Arena {
-	if v.flags&evidenceLong != 0 {
-		return n.space.long
+// timeOf is the event time of evidence.
+func (n *Node) timeOf(number uint32, w *wait, due event.Time) event.Time {
+	if w.flags&waitOdd != 0 {
+		return n.odd[number]
 	}
-	return n.space.short
+	return due.Add(-n.horizonOf(queueOf(number)) - n.cfg.Settle)
+}
+
+// arena is where the events of a queue are.
+func (n *Node) arena(q queue) *hold.Arena {
+	if q == short {
+		return n.space.short
+	}
+	return n.space.long
 }
 
 // takeOut ends the wait of evidence and returns it.
-func (n *Node) takeOut(number uint32, v *evidence) decision {
-	d := decision{e: n.space.unpack(n.arena(v), v.ref), late: v.flags&evidenceLate != 0}
-	if v.flags&evidenceAnswer != 0 {
+func (n *Node) takeOut(number uint32, w *wait) decision {
+	d := decision{e: n.space.unpack(n.arena(queueOf(number)), w.ref()), late: w.flags&waitLate != 0}
+	if w.flags&waitAnswer != 0 {
 		d.request = n.answers[number]
 		delete(n.answers, number)
 	}
-	v.ref = hold.Ref{}
+	if w.flags&waitOdd != 0 {
+		delete(n.odd, number)
+	}
+	w.hold(hold.Ref{})
 	return d
 }
 
-// unlink takes evidence off its socket's list.
-func (n *Node) unlink(number uint32, v *evidence) {
-	p := &v.s.pending
-	before := uint32(0)
-	for at := p.first; at != number; at = n.evidence.at(at).next {
-		before = at
+// unlink takes evidence off its socket's list that has left its queue.
+func (n *Node) unlink(number, next uint32, s *socket) {
+	before := s.pending // the oldest is the likeliest
+	if before == number {
+		before = next
 	}
-	if before == 0 {
-		p.first = v.next
-	} else {
-		n.evidence.at(before).next = v.next
+	for before != number {
+		w, _ := n.waitOf(before)
+		if w.next == number {
+			break
+		}
+		before = w.next
 	}
-	if p.last == number {
-		p.last = before
+	n.cut(s, before, number, next)
+}
+
+// cut takes evidence off its socket's list that stands between two others, or is
+// the only one.
+func (n *Node) cut(s *socket, before, number, next uint32) {
+	if before == number {
+		s.pending = 0
+		return
+	}
+	w, _ := n.waitOf(before)
+	if w.next = next; s.pending == number {
+		s.pending = before
 	}
 }
 
@@ -145,7 +153,7 @@ func (n *Node) note(e *event.Event, s *socket) {
 
 // place makes evidence a step below an exchange's.
 func (n *Node) place(d decision, x *exchange, method correlate.Method, again bool) {
-	r := correlate.Row{Key: x.key, Event: d.e, Method: method, Conn: x.s.conn(), Late: d.late, Copy: again}
+	r := correlate.Row{Key: x.key, Event: d.e, Method: method, Conn: &x.u.conn, Late: d.late, Copy: again}
 	if i := x.byInference; i != nil {
 		r.Method, r.Inferred = i.Method, i
 	}
@@ -156,64 +164,56 @@ func (n *Node) place(d decision, x *exchange, method correlate.Method, again boo
 // placePending places the evidence that came while x, alone on its HTTP/1
 // connection, was under way.
 func (n *Node) placePending(x *exchange) {
-	s, before := x.s, uint32(0)
-	for at := s.pending.first; at != 0; {
-		v := n.evidence.at(at)
-		next := v.next
-		if !x.covers(v.time) {
-			before, at = at, next
-			continue
-		}
-		if before == 0 {
-			s.pending.first = next
+	s := x.u.s
+	if s.pending == 0 {
+		return
+	}
+	before, last := s.pending, s.pending
+	w, _ := n.waitOf(before)
+	for at, next := w.next, uint32(0); ; at = next {
+		w, due := n.waitOf(at)
+		if next = w.next; x.covers(n.timeOf(at, w, due)) {
+			n.cut(s, before, at, next)
+			method := w.method
+			n.place(n.takeOut(at, w), x, method, false)
 		} else {
-			n.evidence.at(before).next = next
+			before = at
 		}
-		if s.pending.last == at {
-			s.pending.last = before
+		if at == last {
+			return
 		}
-		d := n.takeOut(at, v)
-		v.flags |= evidencePlaced
-		n.place(d, x, v.method, false)
-		at = next
 	}
 }
 
 // expireEvidence decides evidence for good: by now every exchange that was
-// under way has ended.
-func (n *Node) expireEvidence(number uint32) {
-	v := n.evidence.at(number)
-	if v.flags&evidencePlaced != 0 {
-		n.evidence.drop(number)
+// under way has ended. It has left its queue, and was due.
+func (n *Node) expireEvidence(number uint32, w wait, due event.Time) {
+	if w.placed() {
 		return
 	}
-	s := v.s
-	n.unlink(number, v)
+	s, time := n.sockets.all.at(w.what), n.timeOf(number, &w, due)
+	n.unlink(number, w.next, s)
 	var open []*exchange
-	for _, x := range s.endedSince(v.time) {
-		if x.covers(v.time) {
+	for _, x := range s.endedSince(time) {
+		if x.covers(time) {
 			open = append(open, x)
 		}
 	}
-	if v.flags&evidenceLong == 0 && s.closed > n.now && !s.busySince(v.time) && (len(open) == 0 || s.multiplexed()) {
+	if queueOf(number) == short && s.closed > n.now && !s.busySince(time) && (len(open) == 0 || s.multiplexed()) {
 		// The request that was under way may be a long one.
-		n.append(s, number, v)
-		v.ref = n.space.move(v.ref)
-		v.flags |= evidenceLong
-		n.longer.push(n.now.Add(n.cfg.AgentHorizon-n.cfg.Horizon), number)
+		n.waitLonger(number, w, s, time)
 		return
 	}
-	method, stopped := v.method, v.flags&evidenceDenied != 0
+	method, stopped := w.method, w.flags&waitDenied != 0
 	if s.joined() && len(open) == 0 && (s.owner == nil || !s.owner.works() && !s.owner.waits()) { // Fast path: nobody reads it.
-		n.arena(v).Drop(v.ref)
+		n.arena(queueOf(number)).Drop(w.ref())
 		delete(n.answers, number)
-		n.evidence.drop(number)
+		delete(n.odd, number)
 		n.out.Fates[correlate.Joined]++ // in the summary of the connection
 		n.out.Joins[method]++
 		return
 	}
-	d := n.takeOut(number, v)
-	n.evidence.drop(number)
+	d := n.takeOut(number, &w)
 	switch {
 	case s.owner != nil && s.owner.works():
 		n.decideOnSocket(d, s, method)
@@ -242,6 +242,17 @@ func (n *Node) expireEvidence(number uint32) {
 		return
 	}
 	n.out.unmatched(d.e, correlate.Ambient)
+}
+
+// waitLonger gives evidence whose first horizon is over the second.
+func (n *Node) waitLonger(number uint32, w wait, s *socket, time event.Time) {
+	w.hold(n.space.move(w.ref()))
+	again := n.append(longer, s, w, n.now.Add(n.cfg.AgentHorizon-n.cfg.Horizon), time)
+	delete(n.odd, number)
+	if w.flags&waitAnswer != 0 {
+		n.answers[again] = n.answers[number]
+		delete(n.answers, number)
+	}
 }
 
 // endedSince returns the exchanges that ended at t or later.

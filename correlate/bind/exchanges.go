@@ -13,7 +13,7 @@ type exchange struct {
 	e       *event.Event // its own copy of the head: the rest of the turn can go
 	p       *event.Exchange
 	head    event.Event
-	s       *socket
+	u       *usedSocket
 	key     correlate.Key
 	also    correlate.Key // another key of the same request
 	method  correlate.Method
@@ -55,13 +55,13 @@ func (n *Node) indexExchange(e *event.Event, p *event.Exchange) *exchange {
 	}
 	if s.owner == nil && !p.Process.IsZero() {
 		s.owner = n.processes.at(p.Process, e.Time)
-		s.pid = p.Process.PID
+		s.conn().PID = p.Process.PID
 	}
-	x := &exchange{head: *e, p: p, s: s}
+	x := &exchange{head: *e, p: p, u: s.used()}
 	x.e = &x.head
 	n.exchanges[e.ID] = x
 	s.sum()
-	u := s.used()
+	u := x.u
 	at := len(u.recent)
 	for at > 0 && u.recent[at-1].e.Time > e.Time { // late
 		at--
@@ -93,13 +93,13 @@ func (n *Node) response(id string) *response {
 func (n *Node) decideExchange(x *exchange, late bool) {
 	x.decided, x.late = true, late
 	n.offer(x)
-	if c := x.s.claimFor(x); c != nil {
+	if c := x.u.s.claimFor(x); c != nil {
 		n.claimed(x, c)
 	}
 	if r := n.responses[x.p.ResponseID]; x.p.ResponseID != "" && r.span != nil {
 		n.answered(x, r.span)
 	}
-	if p := x.s.owner; p != nil && p.works() {
+	if p := x.u.s.owner; p != nil && p.works() {
 		n.follow(x, p)
 	} else if !x.server() {
 		n.callExchange(x)
@@ -117,7 +117,7 @@ func (n *Node) decideExchange(x *exchange, late bool) {
 		n.localize.push(n.now.Add(n.cfg.Localize-n.cfg.Settle), x)
 		return
 	}
-	n.horizon(waiting{x: x}, x.s.workload)
+	n.horizon(waiting{x: x}, x.u.s.workload)
 }
 
 // localizeOne gives a served request that nobody claimed a key of its own.
@@ -126,7 +126,7 @@ func (n *Node) localizeOne(x *exchange) {
 		n.bindTo(x, correlate.LocalKey(x.e.ID), correlate.SocketCookie)
 	}
 	n.ownRequest(x)
-	n.horizon(waiting{x: x}, x.s.workload)
+	n.horizon(waiting{x: x}, x.u.s.workload)
 }
 
 // bindTo states that the exchange belongs to key on the rung method. Two keys
@@ -159,8 +159,8 @@ func (n *Node) emit(x *exchange) {
 		return
 	}
 	x.emitted = true
-	x.s.used().joined = true
-	conn := x.s.conn()
+	x.u.joined = true
+	conn := &x.u.conn
 	conn.Steps++
 	n.row(correlate.Row{Key: x.key, Event: x.e, Method: x.method, Conn: conn, Span: x.span, Late: x.late, Inferred: x.byInference})
 	if x.server() && x.p.Goroutine != 0 && !x.p.Process.IsZero() {
@@ -200,7 +200,7 @@ func (n *Node) offer(x *exchange) {
 	n.out.Offers = append(n.out.Offers, Offer{
 		ID: x.e.ID, Node: n.name, Tuple: x.p.Tuple, Server: x.server(), Ordinal: x.p.Ordinal, Stream: x.p.StreamID,
 		Start: cmp.Or(x.p.Start, x.e.Time), End: x.e.Time, Key: x.key, Method: x.method,
-		Opened: x.s.opened, Closed: x.s.closed, Cluster: x.e.Cluster,
+		Opened: x.u.s.opened, Closed: x.u.s.closed, Cluster: x.e.Cluster,
 	})
 }
 
@@ -247,7 +247,7 @@ func (n *Node) expire(w waiting) {
 		n.out.unmatched(x.e, correlate.Ambient)
 	}
 	delete(n.exchanges, x.e.ID)
-	u := x.s.used()
+	u := x.u
 	for len(u.recent) > 0 && n.exchanges[u.recent[0].e.ID] != u.recent[0] {
 		u.recent[0] = nil
 		u.recent = u.recent[1:]

@@ -20,7 +20,7 @@ const (
 
 // ownRequest offers a served exchange, which has a key, as the owner of calls.
 func (n *Node) ownRequest(x *exchange) {
-	w := n.workloadOf(x.s.workload)
+	w := n.workloadOf(x.u.s.workload)
 	o := owner{kind: ownerRequest, start: x.p.Start, end: x.e.Time, x: x}
 	w.calls.own(n, w, o, class{ownerRequest, x.p.HTTP.Method, route(x.p.HTTP.Path)}, link.Owner{Labels: [link.Labels]uint32{byProcess: x.worker()}})
 	if n.dir.ExpectsEdge() && n.dir.Pod(x.p.Tuple.Dst.Addr(), x.p.Start) == nil {
@@ -146,15 +146,15 @@ func edgeKey(e *event.Event) correlate.Key {
 
 // callExchange says that somebody made an exchange.
 func (n *Node) callExchange(x *exchange) {
-	w := n.workloadOf(x.s.workload)
+	w := n.workloadOf(x.u.s.workload)
 	to := destination{name: x.p.HTTP.Host, addr: x.p.Tuple.Dst}
 	if to.name == "" {
-		to.name = x.s.sni()
+		to.name = x.u.s.sni()
 	}
 	if to.name != "" {
 		to.addr = netip.AddrPort{} // one of several
 	}
-	if p := x.s.owner; p != nil && p.call != nil {
+	if p := x.u.s.owner; p != nil && p.call != nil {
 		to.name = p.binary + ">" + to.name // not what the workload itself does
 	}
 	x.call = &call{start: x.p.Start, end: x.e.Time, x: x}
@@ -167,7 +167,7 @@ func (n *Node) callExchange(x *exchange) {
 // worker names the process at this end if it serves requests: what it calls, it
 // calls for its own.
 func (x *exchange) worker() uint32 {
-	switch p := x.s.owner; {
+	switch p := x.u.s.owner; {
 	case p != nil && p.serves:
 		return max(1, p.ref.PID)
 	case x.server():
@@ -204,7 +204,7 @@ func (n *Node) infer(c *call, o *owner, i *correlate.Inference) {
 }
 
 func (n *Node) inferExchange(x *exchange, o *owner, i *correlate.Inference) {
-	if p := x.s.owner; p != nil && p.works() {
+	if p := x.u.s.owner; p != nil && p.works() {
 		n.follow(x, p)
 		return
 	}

@@ -78,7 +78,7 @@ func (p *pairing) uses() map[string][]use {
 		if c.x == nil || c.x.key.IsZero() {
 			continue
 		}
-		if name := cmp.Or(c.x.p.HTTP.Host, c.x.s.sni()); name != "" {
+		if name := cmp.Or(c.x.p.HTTP.Host, c.x.u.s.sni()); name != "" {
 			list[name] = append(list[name], use{from: c.start.Add(-usedWithin), to: c.start, key: c.x.key, x: c.x})
 		}
 	}

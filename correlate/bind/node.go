@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"time"
+
 	"github.com/sennit-io/sennit/correlate"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -35,12 +37,10 @@ type Node struct {
 	last     event.ID   // of the event before, to see duplicates
 	decide   fifo[decision]
 	localize fifo[*exchange]
-	short    dues // Config.Horizon: numbers of evidence, or of others
-	long     dues // Config.AgentHorizon
-	longer   dues // what was short and turned out to need as long
-	evidence slab[evidence]
+	waits    [queues]waits
 	others   slab[waiting]
-	answers  map[uint32]*question // of the evidence that is a response
+	answers  map[uint32]*question  // of the evidence that is a response
+	odd      map[uint32]event.Time // of the evidence that did not come when it should
 	known    map[event.Workload]*event.Workload
 }
 
@@ -62,9 +62,6 @@ type waiting struct {
 	span     *answer
 }
 
-// other marks the number of a waiting.
-const other = 1 << 31
-
 // NewNode returns an empty node. Nodes that are never driven at once may share
 // the space in which calls are linked.
 func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, space *Space) *Node {
@@ -80,6 +77,7 @@ func NewNode(name string, cfg window.Config, dir *Directory, ablate Ablation, sp
 		pairDue:   event.Never,
 		messages:  make(map[message]*asked),
 		answers:   make(map[uint32]*question),
+		odd:       make(map[uint32]event.Time),
 		known:     make(map[event.Workload]*event.Workload),
 	}
 }
@@ -100,17 +98,13 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 		if n.localize.due(&at) {
 			what = 2
 		}
-		if n.short.due(&at) {
-			what = 3
-		}
-		if n.long.due(&at) {
-			what = 4
-		}
-		if n.longer.due(&at) {
-			what = 5
+		for i := range n.waits {
+			if n.waits[i].due(&at) {
+				what = 4 + i
+			}
 		}
 		if n.pairDue < at {
-			at, what = n.pairDue, 6
+			at, what = n.pairDue, 3
 		}
 		if what < 0 || at >= end {
 			n.out = nil
@@ -126,13 +120,9 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 		case 2:
 			n.localizeOne(n.localize.pop())
 		case 3:
-			n.expireOne(n.short.pop())
-		case 4:
-			n.expireOne(n.long.pop())
-		case 5:
-			n.expireOne(n.longer.pop())
-		case 6:
 			n.decidePairs()
+		default:
+			n.expireOne(queue(what - 4))
 		}
 	}
 }
@@ -143,9 +133,9 @@ func (n *Node) Next() event.Time {
 	at := event.Never
 	n.decide.due(&at)
 	n.localize.due(&at)
-	n.short.due(&at)
-	n.long.due(&at)
-	n.longer.due(&at)
+	for i := range n.waits {
+		n.waits[i].due(&at)
+	}
 	return min(at, n.pairDue)
 }
 
@@ -231,23 +221,43 @@ func (n *Node) row(r correlate.Row) { n.out.Rows = append(n.out.Rows, r) }
 func (n *Node) horizon(w waiting, workload *event.Workload) {
 	number, v := n.others.add()
 	*v = w
+	q := short
 	several := w.x != nil && w.x.p.StreamID != 0 // evidence of its connection waits as long
 	if several || n.agentic(workload) {
-		n.long.push(n.now.Add(n.cfg.AgentHorizon), number|other)
-		return
+		q = long
 	}
-	n.short.push(n.now.Add(n.cfg.Horizon), number|other)
+	n.wait(q, n.now.Add(n.horizonOf(q)), wait{what: number, flags: waitOther})
+}
+
+// horizonOf is how long a queue holds what is new.
+func (n *Node) horizonOf(q queue) time.Duration {
+	if q == short {
+		return n.cfg.Horizon
+	}
+	return n.cfg.AgentHorizon
+}
+
+// wait queues something and returns its number.
+func (n *Node) wait(q queue, due event.Time, w wait) uint32 {
+	return n.waits[q].push(due, w) | uint32(q+1)<<placeBits
+}
+
+// waitOf returns what has the number, and when it is due. The pointer is good until
+// something else waits.
+func (n *Node) waitOf(number uint32) (*wait, event.Time) {
+	return n.waits[queueOf(number)].at(number & placeMask)
 }
 
 // expireOne ends the wait of evidence or of something else.
-func (n *Node) expireOne(number uint32) {
-	if number&other == 0 {
-		n.expireEvidence(number)
+func (n *Node) expireOne(q queue) {
+	place, w, due := n.waits[q].pop()
+	if w.flags&waitOther == 0 {
+		n.expireEvidence(place|uint32(q+1)<<placeBits, w, due)
 		return
 	}
-	w := *n.others.at(number &^ other)
-	n.others.drop(number &^ other)
-	n.expire(w)
+	o := *n.others.at(w.what)
+	n.others.drop(w.what)
+	n.expire(o)
 }
 
 // sameWorkload reports whether two statements about a workload can be about
@@ -271,49 +281,4 @@ func binds(claim, socket *event.Workload) bool {
 		return false
 	}
 	return sameWorkload(claim, socket)
-}
-
-// fifo is a queue of things due at times that never decrease.
-type fifo[T any] struct {
-	items []timed[T]
-	head  int
-}
-
-// fifoKept is how much room a queue keeps whatever is in it.
-const fifoKept = 4096
-
-type timed[T any] struct {
-	at event.Time
-	v  T
-}
-
-func (f *fifo[T]) push(at event.Time, v T) { f.items = append(f.items, timed[T]{at, v}) }
-
-// due lowers *at to the time of the first item, if that is earlier.
-func (f *fifo[T]) due(at *event.Time) bool {
-	if f.head < len(f.items) && f.items[f.head].at < *at {
-		*at = f.items[f.head].at
-		return true
-	}
-	return false
-}
-
-func (f *fifo[T]) pop() T {
-	v := f.items[f.head].v
-	f.items[f.head] = timed[T]{}
-	f.head++
-	if f.head == len(f.items) {
-		if cap(f.items) > fifoKept {
-			f.items = nil
-		}
-		f.items, f.head = f.items[:0], 0
-	} else if f.head > 1024 && f.head > len(f.items)/2 {
-		kept := copy(f.items, f.items[f.head:])
-		clear(f.items[kept:])
-		f.items, f.head = f.items[:kept], 0
-		if cap(f.items) > max(fifoKept, 8*kept) {
-			f.items = append(make([]timed[T], 0, 2*kept), f.items...)
-		}
-	}
-	return v
 }

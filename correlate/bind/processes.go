@@ -250,7 +250,7 @@ func (n *Node) decideSyscall(d decision, x *event.Syscall) {
 	method := correlate.SockAddress
 	if x.SockAddr != 0 {
 		s = n.sockets.byAddr(x.SockAddr, x.Tuple, d.e.Time)
-		if s != nil && !x.Tuple.Complete() && s.pid != 0 && x.Process.PID != 0 && s.pid != x.Process.PID {
+		if s != nil && !x.Tuple.Complete() && s.pid() != 0 && x.Process.PID != 0 && s.pid() != x.Process.PID {
 			s = nil // the address alone, of another process: the socket's close may have been lost
 		}
 	}

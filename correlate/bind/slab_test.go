@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -40,6 +41,9 @@ func TestSlabIsAMap(t *testing.T) {
 			}
 		}
 	}
+	if len(s.taken) != len(s.blocks) {
+		t.Errorf("%d blocks, bits of %d", len(s.blocks), len(s.taken))
+	}
 	blocks := 0
 	for _, b := range s.blocks {
 		if b != nil {
@@ -51,34 +55,78 @@ func TestSlabIsAMap(t *testing.T) {
 	}
 }
 
-// TestDuesAreAQueue holds dues to a fifo, over gaps that do not fit into an item.
-func TestDuesAreAQueue(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var q dues
-	var want fifo[uint32]
-	at := event.Time(0)
-	for i := range uint32(50_000) {
-		switch rnd.IntN(100) {
-		case 0:
-			at = at.Add(time.Duration(rnd.Int64N(math.MaxUint32 * 3)))
-		default:
+// TestWaitsAreAQueue holds waits to a list, over gaps that do not fit into a
+// place, and over the end of the numbers of places.
+func TestWaitsAreAQueue(t *testing.T) {
+	f := func(popped uint32) {
+		t.Helper()
+		rnd := rand.New(rand.NewPCG(1, 2))
+		q := waits{popped: popped}
+		type item struct {
+			place, what uint32
+			due         event.Time
+		}
+		var want []item
+		at := event.Time(0)
+		for i := range uint32(50_000) {
 			at = at.Add(time.Duration(rnd.IntN(1000)))
+			if rnd.IntN(100) == 0 {
+				at = at.Add(time.Duration(rnd.Int64N(math.MaxUint32 * 3)))
+			}
+			want = append(want, item{q.push(at, wait{what: i}), i, at})
+			some := want[rnd.IntN(len(want))]
+			if w, due := q.at(some.place); w.what != some.what || due != some.due {
+				t.Fatalf("place %d has %d, due at %d, want %d at %d", some.place, w.what, due, some.what, some.due)
+			}
+			for len(want) > 0 && (rnd.IntN(3) == 0 || i%10_000 == 9_999) {
+				first := event.Never
+				if !q.due(&first) || first != want[0].due {
+					t.Fatalf("due at %d, want %d", first, want[0].due)
+				}
+				place, w, due := q.pop()
+				if got := (item{place, w.what, due}); got != want[0] {
+					t.Fatalf("popped %v, want %v", got, want[0])
+				}
+				want = want[1:]
+			}
 		}
-		if i%10_000 == 9_999 {
-			at = at.Add(15 * time.Minute)
+		if first := event.Never; q.due(&first) {
+			t.Errorf("something is due at %d in an empty queue", first)
 		}
+	}
+	f(0)
+	f(placeMask/waitsBlock - 3)
+	f(math.MaxUint32 - 3)
+}
+
+// TestAWaitIsSmall is what ten million events that nobody claims are budgeted with.
+func TestAWaitIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(wait{}); size > 20 {
+		t.Errorf("a place in the queue takes %d bytes, want at most 20", size)
+	}
+}
+
+// TestFifoIsAQueue holds a fifo to a list, growing and shrinking.
+func TestFifoIsAQueue(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var q fifo[uint32]
+	var want []timed[uint32]
+	for i := range uint32(100_000) {
+		at := event.Time(i / 3)
 		q.push(at, i)
-		want.push(at, i)
-		for rnd.IntN(3) == 0 || i > 49_990 {
-			a, b := event.Never, event.Never
-			if x, y := q.due(&a), want.due(&b); x != y || a != b {
-				t.Fatalf("due at %d (%t), want %d (%t)", a, x, b, y)
-			} else if !x {
-				break
+		want = append(want, timed[uint32]{at, i})
+		for len(want) > 0 && (rnd.IntN(2) == 0 || i%20_000 == 19_999) {
+			first := event.Never
+			if !q.due(&first) || first != want[0].at {
+				t.Fatalf("due at %d, want %d", first, want[0].at)
 			}
-			if got, want := q.pop(), want.pop(); got != want {
-				t.Fatalf("popped %d, want %d", got, want)
+			if got := q.pop(); got != want[0].v {
+				t.Fatalf("popped %d, want %d", got, want[0].v)
 			}
+			want = want[1:]
 		}
+	}
+	if first := event.Never; q.due(&first) || len(q.spare) > fifoSpare {
+		t.Errorf("an empty queue is due at %d and keeps %d blocks", first, len(q.spare))
 	}
 }

@@ -8,7 +8,9 @@ import (
 )
 
 // socket is one socket of the node under all its names. Most are open for long
-// and never asked for, so what only few need is apart.
+// and never asked for, so what only few need is apart. Its place is used again
+// once it is forgotten: who keeps a pointer to it has its number on a list of
+// pending evidence, or finds it through usedSocket.
 type socket struct {
 	cookie   event.SocketCookie
 	addr     event.SockAddr
@@ -19,12 +21,11 @@ type socket struct {
 	use      *usedSocket // nil until a request or a span used it
 	names    *moreNames  // nil where none is needed
 	src, dst [4]byte     // the tuple's addresses where they are IPv4, local end first
-	pending  pending     // evidence not yet placed
-	pid      uint32
+	number   uint32      // its own
+	pending  uint32      // evidence not yet placed: the last, whose next is the first; 0 for none
 	srcPort  uint16
 	dstPort  uint16
-	boot     uint32 // in the list of the node's
-	proto    event.Proto
+	boot     uint8 // in the list of the node's
 	role     event.Role
 	verdict  event.Verdict
 	ends     tupleForm
@@ -32,6 +33,7 @@ type socket struct {
 
 // usedSocket is what a socket has that requests went over.
 type usedSocket struct {
+	s      *socket // a copy once it is forgotten
 	conn   correlate.Conn
 	recent []*exchange // in order of their ends, for the horizon
 	claims []*claim    // spans that name this socket and want an exchange
@@ -41,7 +43,8 @@ type usedSocket struct {
 // moreNames is what only few sockets are called by.
 type moreNames struct {
 	original netip.AddrPort // of the peer before it was translated
-	src, dst netip.Addr     // where they are not both IPv4
+	src, dst netip.Addr     // where tuple4 does not do
+	proto    event.Proto
 }
 
 // tupleForm says how the addresses of a tuple are written.
@@ -49,19 +52,26 @@ type tupleForm uint8
 
 const (
 	noTuple   tupleForm = iota
-	tuple4              // four bytes each
+	tuple4              // TCP, four bytes each
 	tupleWide           // in moreNames
 )
 
 func (s *socket) setTuple(t event.Tuple) {
 	a, b := t.Src.Addr(), t.Dst.Addr()
-	s.proto, s.srcPort, s.dstPort = t.Proto, t.Src.Port(), t.Dst.Port()
-	if a.Is4() && b.Is4() {
+	s.srcPort, s.dstPort = t.Src.Port(), t.Dst.Port()
+	if t.Proto == event.ProtoTCP && a.Is4() && b.Is4() {
 		s.ends, s.src, s.dst = tuple4, a.As4(), b.As4()
 		return
 	}
 	more := s.more()
-	s.ends, more.src, more.dst = tupleWide, a, b
+	s.ends, more.src, more.dst, more.proto = tupleWide, a, b, t.Proto
+}
+
+func (s *socket) proto() event.Proto {
+	if s.ends == tupleWide {
+		return s.names.proto
+	}
+	return event.ProtoTCP
 }
 
 func (s *socket) more() *moreNames {
@@ -107,7 +117,7 @@ func (s *socket) tuple() event.Tuple {
 	if s.ends == noTuple {
 		return event.Tuple{}
 	}
-	return event.Tuple{Proto: s.proto, Src: s.source(), Dst: s.peer()}
+	return event.Tuple{Proto: s.proto(), Src: s.source(), Dst: s.peer()}
 }
 
 // asked is the connection that the process asked for when it was translated,
@@ -117,13 +127,13 @@ func (s *socket) asked() event.Tuple {
 	if !original.IsValid() || s.ends == noTuple {
 		return event.Tuple{}
 	}
-	return event.Tuple{Proto: s.proto, Src: s.source(), Dst: original}
+	return event.Tuple{Proto: s.proto(), Src: s.source(), Dst: original}
 }
 
 // used returns what only sockets in use have.
 func (s *socket) used() *usedSocket {
 	if s.use == nil {
-		s.use = &usedSocket{conn: correlate.Conn{Cookie: s.cookie}}
+		s.use = &usedSocket{s: s, conn: correlate.Conn{Cookie: s.cookie}}
 		s.sum()
 	}
 	return s.use
@@ -136,8 +146,22 @@ func (s *socket) conn() *correlate.Conn { return &s.used().conn }
 func (s *socket) sum() {
 	if s.use != nil {
 		c := &s.use.conn
-		c.Opened, c.Verdict, c.Workload, c.PID = s.opened, s.verdict, s.workload, s.pid
+		c.Opened, c.Verdict, c.Workload = s.opened, s.verdict, s.workload
+		if s.owner != nil {
+			c.PID = s.owner.ref.PID
+		}
 	}
+}
+
+// pid is the owner's, 0 when nobody told.
+func (s *socket) pid() uint32 {
+	switch {
+	case s.owner != nil:
+		return s.owner.ref.PID
+	case s.use != nil:
+		return s.use.conn.PID
+	}
+	return 0
 }
 
 // joined reports whether some request used it.

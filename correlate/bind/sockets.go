@@ -23,38 +23,51 @@ const slack = 20 * time.Millisecond
 // other name is reused and holds only from open to close.
 type sockets struct {
 	ablate    Ablation
+	all       *slab[socket]
 	cookies   table
 	tuples    table
 	originals table // by the tuple before translation
 	remotes   table // accepted ones, by peer
 	addrs     table
 	boots     []event.BootID
-	closing   fifo[*socket]
+	bootsSeen int
+	closing   fifo[uint32]
+	leaving   []uint32  // forgotten, but for evidence that still waits
 	found     []*socket // scratch
 }
 
 func newSockets(a Ablation) sockets {
+	all := new(slab[socket])
 	return sockets{
 		ablate:    a,
-		cookies:   table{hash: func(s *socket) uint64 { return hashCookie(s.cookie) }},
-		tuples:    table{hash: func(s *socket) uint64 { return hashTuple(s.tuple()) }},
-		originals: table{hash: func(s *socket) uint64 { return hashTuple(s.asked()) }},
-		remotes:   table{hash: func(s *socket) uint64 { return hashEnd(s.peer()) }},
-		addrs:     table{hash: func(s *socket) uint64 { return hashAddr(s.addr) }},
+		all:       all,
+		cookies:   table{all: all, hash: func(s *socket) uint64 { return hashCookie(s.cookie) }},
+		tuples:    table{all: all, hash: func(s *socket) uint64 { return hashTuple(s.tuple()) }},
+		originals: table{all: all, hash: func(s *socket) uint64 { return hashTuple(s.asked()) }},
+		remotes:   table{all: all, hash: func(s *socket) uint64 { return hashEnd(s.peer()) }},
+		addrs:     table{all: all, hash: func(s *socket) uint64 { return hashAddr(s.addr) }},
 	}
 }
 
 func hashCookie(c event.SocketCookie) uint64 { return scramble(uint64(c)) }
 func hashAddr(a event.SockAddr) uint64       { return scramble(uint64(a)) }
 
+// maxBoots is how many boots of a node are told apart. A boot closes the sockets
+// of the one before, and these are forgotten long before as many have passed.
+const maxBoots = 256
+
 // bootOf numbers the boots of the node.
-func (i *sockets) bootOf(b event.BootID) uint32 {
+func (i *sockets) bootOf(b event.BootID) uint8 {
 	at := slices.Index(i.boots, b)
 	if at < 0 {
-		at = len(i.boots)
-		i.boots = append(i.boots, b)
+		at = i.bootsSeen % maxBoots
+		if at == len(i.boots) {
+			i.boots = append(i.boots, b)
+		}
+		i.boots[at] = b
+		i.bootsSeen++
 	}
-	return uint32(at)
+	return uint8(at)
 }
 
 func (i *sockets) byCookie(boot event.BootID, c event.SocketCookie) *socket {
@@ -62,7 +75,7 @@ func (i *sockets) byCookie(boot event.BootID, c event.SocketCookie) *socket {
 	if at < 0 {
 		return nil
 	}
-	i.found = i.cookies.find(hashCookie(c), i.found[:0], func(s *socket) bool { return s.cookie == c && s.boot == uint32(at) })
+	i.found = i.cookies.find(hashCookie(c), i.found[:0], func(s *socket) bool { return s.cookie == c && s.boot == uint8(at) })
 	if len(i.found) == 0 {
 		return nil
 	}
@@ -178,7 +191,6 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 		if s.owner == nil {
 			s.owner = n.processes.add(p.Process, "", e.Time)
 		}
-		s.pid = p.Process.PID
 	}
 	if s.owner != nil && s.role == event.RoleServer {
 		s.owner.serves = true
@@ -190,7 +202,7 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 	n.serves = n.serves || s.role == event.RoleServer && s.workload == nil
 	if e.Kind == event.KindSocketClose && s.closed == event.Never {
 		s.closed = e.Time
-		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
+		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s.number)
 	}
 	n.forgetSockets()
 }
@@ -201,7 +213,7 @@ func (n *Node) supersede(s *socket, before []*socket, at event.Time) {
 	for _, o := range before {
 		if o != s && o.closed == event.Never && (o.tuple() == s.tuple() || o.addr == s.addr && s.addr != 0) {
 			o.closed = at
-			n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), o)
+			n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), o.number)
 		}
 	}
 }
@@ -214,10 +226,13 @@ func (n *Node) booted(e *event.Event) {
 	}
 	if !n.bootID.IsZero() {
 		boot := n.sockets.bootOf(n.bootID)
-		for _, s := range n.sockets.cookies.slots {
-			if s != nil && s.boot == boot && s.closed == event.Never {
+		for _, number := range n.sockets.cookies.slots {
+			if number == 0 {
+				continue
+			}
+			if s := n.sockets.all.at(number); s.boot == boot && s.closed == event.Never {
 				s.closed = e.Time
-				n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), s)
+				n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), number)
 			}
 		}
 		for _, list := range n.processes.byPID {
@@ -238,7 +253,9 @@ func (n *Node) socket(boot event.BootID, c event.SocketCookie, t event.Tuple, ro
 	i := &n.sockets
 	s := i.byCookie(boot, c)
 	if s == nil {
-		s = &socket{cookie: c, boot: i.bootOf(boot), closed: event.Never}
+		var number uint32
+		number, s = i.all.add()
+		*s = socket{number: number, cookie: c, boot: i.bootOf(boot), closed: event.Never}
 		i.cookies.add(s)
 	}
 	if s.role == event.RoleUnknown {
@@ -266,7 +283,8 @@ func (n *Node) findWorkload(s *socket, at event.Time) {
 func (n *Node) forgetSockets() {
 	i := &n.sockets
 	for at := n.now; i.closing.due(&at); at = n.now {
-		s := i.closing.pop()
+		number := i.closing.pop()
+		s := i.all.at(number)
 		i.cookies.remove(s)
 		if s.ends != noTuple {
 			i.tuples.remove(s)
@@ -278,7 +296,24 @@ func (n *Node) forgetSockets() {
 		if s.addr != 0 {
 			i.addrs.remove(s)
 		}
+		i.leaving = append(i.leaving, number)
 	}
+	i.leaving = slices.DeleteFunc(i.leaving, i.leave)
+}
+
+// leave gives the place of a forgotten socket free, unless evidence waits there.
+// Exchanges on it get a copy.
+func (i *sockets) leave(number uint32) bool {
+	s := i.all.at(number)
+	if s.pending != 0 {
+		return false
+	}
+	if s.use != nil {
+		last := *s
+		s.use.s = &last
+	}
+	i.all.drop(number)
+	return true
 }
 
 // accepted returns the accepted socket whose peer a server span names, at the

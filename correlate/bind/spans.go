@@ -191,7 +191,7 @@ func (n *Node) claimed(x *exchange, c *claim) {
 
 // answered joins an exchange and the model span that names its response.
 func (n *Node) answered(x *exchange, a *answer) {
-	if x.span != (event.SpanID{}) || !binds(&a.workload, x.s.workload) ||
+	if x.span != (event.SpanID{}) || !binds(&a.workload, x.u.s.workload) ||
 		x.p.Start < a.start.Add(-slack) || x.e.Time > a.end.Add(slack) {
 		return // ids of some servers come again
 	}

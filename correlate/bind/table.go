@@ -7,13 +7,14 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// table finds sockets by one of their names, in eight bytes a place: the names
-// are read off the sockets. Several may have the same; they are found in the
-// order in which they came. It is an open hash with linear probing, and removal
-// shifts back, so that order stays.
+// table finds sockets by one of their names, in four bytes a place: their
+// numbers, while the names are read off the sockets. Several may have the same;
+// they are found in the order in which they came. It is an open hash with linear
+// probing, and removal shifts back, so that order stays.
 type table struct {
+	all   *slab[socket]
 	hash  func(*socket) uint64
-	slots []*socket // a power of two
+	slots []uint32 // a power of two
 	n     int
 }
 
@@ -23,8 +24,8 @@ func (t *table) find(h uint64, list []*socket, is func(*socket) bool) []*socket 
 		return list
 	}
 	mask := uint64(len(t.slots) - 1)
-	for at := h & mask; t.slots[at] != nil; at = (at + 1) & mask {
-		if s := t.slots[at]; is(s) {
+	for at := h & mask; t.slots[at] != 0; at = (at + 1) & mask {
+		if s := t.all.at(t.slots[at]); is(s) {
 			list = append(list, s)
 		}
 	}
@@ -36,30 +37,30 @@ func (t *table) add(s *socket) {
 		t.resize(max(8, 2*len(t.slots)))
 	}
 	t.n++
-	t.put(s)
+	t.put(s.number)
 }
 
-func (t *table) put(s *socket) {
+func (t *table) put(n uint32) {
 	mask := uint64(len(t.slots) - 1)
-	at := t.hash(s) & mask
-	for t.slots[at] != nil {
+	at := t.hash(t.all.at(n)) & mask
+	for t.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	t.slots[at] = s
+	t.slots[at] = n
 }
 
 // resize moves all sockets, run by run, so that those of one name keep their
 // order.
 func (t *table) resize(size int) {
 	was := t.slots
-	t.slots = make([]*socket, size)
+	t.slots = make([]uint32, size)
 	first := 0
-	for first < len(was) && was[first] != nil {
+	for first < len(was) && was[first] != 0 {
 		first++
 	}
 	for i := range was {
-		if s := was[(first+i)&(len(was)-1)]; s != nil {
-			t.put(s)
+		if n := was[(first+i)&(len(was)-1)]; n != 0 {
+			t.put(n)
 		}
 	}
 }
@@ -71,19 +72,19 @@ func (t *table) remove(s *socket) {
 	}
 	mask := uint64(len(t.slots) - 1)
 	hole := t.hash(s) & mask
-	for t.slots[hole] != s {
-		if t.slots[hole] == nil {
+	for t.slots[hole] != s.number {
+		if t.slots[hole] == 0 {
 			return
 		}
 		hole = (hole + 1) & mask
 	}
-	for at := (hole + 1) & mask; t.slots[at] != nil; at = (at + 1) & mask {
-		home := t.hash(t.slots[at]) & mask
+	for at := (hole + 1) & mask; t.slots[at] != 0; at = (at + 1) & mask {
+		home := t.hash(t.all.at(t.slots[at])) & mask
 		if (at-home)&mask >= (at-hole)&mask {
 			t.slots[hole], hole = t.slots[at], at
 		}
 	}
-	t.slots[hole] = nil
+	t.slots[hole] = 0
 	if t.n--; len(t.slots) > 64 && 8*t.n < len(t.slots) {
 		t.resize(len(t.slots) / 4)
 	}

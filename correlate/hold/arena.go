@@ -2,15 +2,26 @@ package hold
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
 // Ref names an event that an arena holds; the zero value names none.
-type Ref struct{ chunk, at uint32 }
+type Ref struct {
+	chunk uint32
+	at    uint16
+}
 
 // IsZero reports whether nothing is named.
 func (r Ref) IsZero() bool { return r == Ref{} }
+
+// Parts returns a reference as two numbers, the first of them 0 only for one that
+// names nothing; RefOf puts them together again.
+func (r Ref) Parts() (chunk uint32, at uint16) { return r.chunk, r.at }
+
+// RefOf is the reference of Parts.
+func RefOf(chunk uint32, at uint16) Ref { return Ref{chunk, at} }
 
 // Arena holds packed events until each is dropped. A chunk goes when the last
 // of its events does, so what an arena holds should be dropped about in the order
@@ -57,6 +68,9 @@ func New(b *Budget) *Arena {
 
 // Put packs an event.
 func (a *Arena) Put(e *event.Event) Ref {
+	if a.last != 0 && len(a.packer.Bytes()) > math.MaxUint16 { // filled by one large event
+		a.seal()
+	}
 	if a.last == 0 {
 		a.begin()
 	}
@@ -78,7 +92,7 @@ func (a *Arena) Put(e *event.Event) Ref {
 	}
 	c.events++
 	a.events++
-	return Ref{a.last, uint32(at)}
+	return Ref{a.last, uint16(at)}
 }
 
 // begin starts a chunk; the first ones of an arena are small.

@@ -73,6 +73,8 @@ type Engine struct {
 	bucket   *bucket           // the one being filled, and its quantum
 	filling  int64
 	order    []int64 // the quanta of buckets, sorted
+	spare    *bucket // an empty one
+	sorter   sorter
 	late     []*event.Event
 	budget   *hold.Budget
 	done     event.Time // every quantum before has been worked
@@ -185,12 +187,26 @@ type bucket struct{ events []*event.Event }
 func (e *Engine) bucketOf(q int64) *bucket {
 	b := e.buckets[q]
 	if b == nil {
-		b = &bucket{}
+		if b, e.spare = e.spare, nil; b == nil {
+			b = &bucket{}
+		}
 		e.buckets[q] = b
 		at, _ := slices.BinarySearch(e.order, q)
 		e.order = slices.Insert(e.order, at, q)
 	}
 	return b
+}
+
+// spareEvents is how much room for events is kept between quanta.
+const spareEvents = 1 << 18
+
+// empty keeps a bucket that was worked for the next one that begins.
+func (e *Engine) empty(b *bucket) {
+	if cap(b.events) <= spareEvents {
+		clear(b.events)
+		b.events = b.events[:0]
+		e.spare = b
+	}
 }
 
 // Close says that nothing more comes: everything settles.
@@ -261,13 +277,13 @@ func (e *Engine) step(start, end event.Time) {
 func (e *Engine) route(start event.Time) {
 	var events []*event.Event
 	if q := int64(start / event.Time(e.cfg.Window.Quantum)); len(e.order) > 0 && e.order[0] == q {
-		events = e.buckets[q].events
+		b := e.buckets[q]
+		events = b.events
 		delete(e.buckets, q)
-		e.order = e.order[1:]
+		e.order = slices.Delete(e.order, 0, 1)
+		defer e.empty(b)
 	}
-	if !slices.IsSortedFunc(events, event.Compare) {
-		slices.SortFunc(events, event.Compare)
-	}
+	e.sorter.sort(events)
 	if len(e.late) > 0 {
 		slices.SortFunc(e.late, event.Compare)
 		events = append(slices.Clone(e.late), events...)
