@@ -111,6 +111,7 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 		return // more is to come
 	}
 	x.answeredBy(r.Head, &h)
+	x.by(&r.Head.Before, 1-in)
 	if c.plain && c.role == event.RoleClient && x.http.Method == http.MethodPost && h.size > 0 {
 		if x.answer = d.answers.get(); x.answer != nil {
 			x.answer.next = r.Head.Seq + uint32(h.size)
@@ -157,6 +158,7 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 		return
 	}
 	x.active = false
+	x.by(p, out)
 	e := b.NewExchange()
 	d.fill(e, cookie, c)
 	e.FirstByte = d.wall(x.firstByte)
@@ -187,7 +189,7 @@ func (d *Decoder) fill(e *event.Exchange, cookie uint64, c *conn) {
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, Ordinal: c.ordinal, Protocol: "http/1.1",
 		Start: d.wall(x.start), HTTP: x.http, Trace: x.trace, RequestID: x.requestID,
-		Process: c.process, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.of),
+		Process: c.process, TID: x.tid, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.of),
 	}
 	if x.old {
 		e.Protocol = "http/1.0"

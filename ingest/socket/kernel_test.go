@@ -405,13 +405,11 @@ func TestKernelVeth(t *testing.T) {
 	defer server.Close()
 	var pid int
 	w := watch(t, func() {
-		// It joins the cgroup first: within the namespace /sys is another. It waits
-		// before it asks: a request that overtakes the end of the handshake is not seen
-		// at the server.
+		// It joins the cgroup first: within the namespace /sys is another. Its request
+		// may overtake the end of the handshake.
 		cmd := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec ip netns exec "$2" python3 -c '
-import http.client, sys, time
+import http.client, sys
 c = http.client.HTTPConnection(sys.argv[1])
-c.connect(); time.sleep(0.1)
 c.request("GET", "/from-pod"); c.getresponse().read()' "$3"`, "sh", cgroup, name, listener.Addr().String())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
