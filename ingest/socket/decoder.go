@@ -44,6 +44,7 @@ type Decoder struct {
 	spare   []*stream
 	forks   map[uint32]bpf.Process // that have not been told, by pid
 	answers answers
+	plain   uint64 // answers to a client's POST outside TLS
 	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
@@ -75,7 +76,7 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.response(r, b)
 	case bpf.KindBody:
 		if c := d.conns[r.Head.Cookie]; c != nil && c.plain && int(r.Head.Direction) != c.outgoing() {
-			c.x.body(r.Head.Seq, r.Data)
+			d.body(&c.x, r.Head.Seq, r.Data)
 		}
 	case bpf.KindFrame:
 		d.frame(r, b)

@@ -176,7 +176,7 @@ func (d *Decoder) giveUp(c *conn, x *http2, h *half, b *event.Batch) {
 		for _, s := range x.streams {
 			s.degraded = true
 			if s.answer != nil {
-				s.answer.lose()
+				s.answer.lose(&d.answers)
 			}
 		}
 		h.known, h.next = true, h.held[0].frame.From

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/sennit-io/sennit/bpf"
@@ -25,6 +26,7 @@ type stream struct {
 
 	goroutine, parent uint64
 	tid               uint32
+	packing           packing
 	body              bool    // of the response, has begun
 	answer            *answer // nil where none is read
 }
@@ -77,7 +79,7 @@ func (d *Decoder) headers(c *conn, x *http2, f *bpf.Frame, fs *fields, size int,
 		// Within TLS the call that reads the response may return before the one
 		// that wrote the request.
 		s = d.stream(c, x, f, b)
-		s.answered, s.firstByte, s.http.Status = true, h.begun, fs.status
+		s.answered, s.firstByte, s.http.Status, s.packing = true, h.begun, fs.status, fs.packing
 	}
 	if s == nil {
 		return
@@ -164,6 +166,9 @@ func (d *Decoder) finishStream(cookie uint64, c *conn, s *stream, b *event.Batch
 		return
 	}
 	e.FirstByte, e.BytesOut, e.BytesIn = d.wall(s.firstByte), s.bytes[bpf.Out], s.bytes[bpf.In]
+	if !c.plain && c.role == event.RoleClient && s.http.Method == http.MethodPost {
+		d.plain++
+	}
 	d.tell(e, s.answer)
 	e.Degraded = s.degraded
 	d.add(b, event.KindExchange, max(s.last[1-c.outgoing()], s.firstByte), cookie, s.start, uint64(s.id)).Payload = e

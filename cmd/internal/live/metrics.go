@@ -329,7 +329,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		c := m.sockets.Counts()
 		for what, n := range map[string]uint64{
 			"lost": c.Lost, "bad": c.Bad, "unreadable": c.Unreadable, "unknown": c.Unknown, "forgotten": c.Forgotten,
-			"unfollowed": c.Unfollowed, "unread": c.Unread,
+			"unfollowed": c.Unfollowed, "unread": c.Unread, "opaque": c.Opaque, "plain": c.Plain,
 		} {
 			count(descBlind, n, what)
 		}
