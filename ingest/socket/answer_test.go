@@ -1,7 +1,10 @@
 package socket
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -283,6 +286,11 @@ func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{openAI, openAIStream, responses, anthropic, anthropicStream, gemini, geminiArray, geminiStream} {
 		f.Add([]byte(body), uint16(9))
 	}
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, _ = io.WriteString(w, openAI)
+	_ = w.Close()
+	f.Add(z.Bytes(), uint16(9))
 	f.Fuzz(func(t *testing.T, body []byte, size uint16) {
 		var whole, cut answer
 		whole.read(&answers{}, body)

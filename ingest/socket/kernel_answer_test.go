@@ -183,6 +183,9 @@ func TestKernelAnswers(t *testing.T) {
 			if got := answerOf(c[0]); got != want || int(c[0].Process.PID) != pid || c[0].HTTP.Status != 200 || c[0].Tuple != s[0].Tuple.Reverse() {
 				t.Errorf("%s: %q, want %q: %+v", path+"/"+name, got, want, c[0])
 			}
+			if one := !strings.HasPrefix(name, "go"); c[0].TID == 0 || one && int(c[0].TID) != pid { // they have one thread
+				t.Errorf("%s: by thread %d", path+"/"+name, c[0].TID)
+			}
 			if got := answerOf(s[0]); got != "   0/0" {
 				t.Errorf("%s: at the server %q", path+"/"+name, got)
 			}

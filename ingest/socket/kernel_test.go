@@ -247,6 +247,9 @@ import time; time.sleep(0.6)`, server.Listener.Addr().String(), "/first", "/slow
 		if int(client.Process.PID) != pid || int(accepted.Process.PID) != os.Getpid() {
 			t.Errorf("%s: client is process %d, want %d; server is %d, want %d", path, client.Process.PID, pid, accepted.Process.PID, os.Getpid())
 		}
+		if alone := pid != os.Getpid(); client.TID == 0 || alone && int(client.TID) != pid || accepted.TID == 0 {
+			t.Errorf("%s: threads %d and %d", path, client.TID, accepted.TID)
+		}
 		if client.Tuple != accepted.Tuple.Reverse() || !client.Tuple.Complete() {
 			t.Errorf("%s: tuples %v and %v are not two ends", path, client.Tuple, accepted.Tuple)
 		}
