@@ -6,21 +6,25 @@
 
 /* Registers in the kernel's own order. */
 #if defined(__TARGET_ARCH_x86)
-struct pt_regs { unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di; };
+struct pt_regs { unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax; };
 #define ARG1(ctx) ((ctx)->di)
 #define ARG2(ctx) ((ctx)->si)
 #define ARG3(ctx) ((ctx)->dx)
 #define ARG4(ctx) ((ctx)->cx)
 #define RESULT(ctx) ((ctx)->ax)
 #define GOROUTINE(ctx) ((ctx)->r14)
+#define SYSCALL(ctx) ((ctx)->orig_ax)
+#define SYSCALL_CONNECT 42
 #elif defined(__TARGET_ARCH_arm64)
-struct pt_regs { unsigned long regs[31]; };
+struct pt_regs { unsigned long regs[31], sp, pc, pstate, orig_x0; int syscallno; };
 #define ARG1(ctx) ((ctx)->regs[0])
 #define ARG2(ctx) ((ctx)->regs[1])
 #define ARG3(ctx) ((ctx)->regs[2])
 #define ARG4(ctx) ((ctx)->regs[3])
 #define RESULT(ctx) ((ctx)->regs[0])
 #define GOROUTINE(ctx) ((ctx)->regs[28])
+#define SYSCALL(ctx) ((ctx)->syscallno)
+#define SYSCALL_CONNECT 203
 #endif
 
 struct call {

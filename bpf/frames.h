@@ -42,32 +42,23 @@ struct http2 {
 	struct late late[2][LATE];
 };
 
-/* Where the bytes are: in a packet, else in the memory of a process. */
+/* Where the bytes are: in a packet; without one, plain text in the memory of a
+ * process, else in the kernel's (early.h). */
 struct text {
 	__u64 cookie, time, base, goroutine, parent;
 	__u32 seq, from, end; /* from and end are offsets, seq is of offset 0 */
 	__u32 next;	      /* sequence number after all that was seen */
 	__u32 allowed;	      /* bytes of bodies that may be copied */
+	__u32 tid;
 	__u8 role, direction, plain;
 };
 
 static __always_inline long load(struct __sk_buff *skb, struct text *t, __u32 offset, void *to, __u32 n)
 {
-	return skb ? bpf_skb_load_bytes(skb, offset, to, n) : bpf_probe_read_user(to, n, (void *)(t->base + offset));
-}
-
-/* n is between 1 and limit for both the compiler, which must not fold the
- * tests away, and every verifier. */
-static __always_inline __u32 clamp(__u32 n, __u32 limit)
-{
-	asm volatile("if %[n] <= %[limit] goto +1\n"
-		     "%[n] = %[limit]\n"
-		     : [n] "+r"(n)
-		     : [limit] "i"(limit));
-	asm volatile("if %[n] >= 1 goto +1\n"
-		     "%[n] = 1\n"
-		     : [n] "+r"(n));
-	return n;
+	if (skb)
+		return bpf_skb_load_bytes(skb, offset, to, n);
+	void *from = (void *)(t->base + offset);
+	return t->plain ? bpf_probe_read_user(to, n, from) : bpf_probe_read_kernel(to, n, from);
 }
 
 /* Where bytes were missed that may be headers. */
@@ -142,19 +133,7 @@ static __always_inline int begins(struct walk *w)
 	return 0;
 }
 
-#define PIECE_OF(size)                                                        \
-	do {                                                                  \
-		struct { struct frame_record frame; __u8 data[size]; } *r;    \
-		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                \
-		if (!r)                                                       \
-			goto lost;                                            \
-		r->frame = f;                                                 \
-		if (load(skb, t, offset, r->data, clamp(n, size))) {          \
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);             \
-			goto lost;                                            \
-		}                                                             \
-		bpf_ringbuf_submit(r, wake());                                \
-	} while (0)
+#define PIECE_OF(size) TELL(size, struct frame_record, *head = f, load(skb, t, offset, data, clamp(n, size)))
 
 /* Tells of the frame, with n bytes of its payload from an offset; fresh says that
  * it was not told of before. A piece of a body that is lost is a hole in the body
@@ -167,30 +146,34 @@ static __always_inline int piece(struct __sk_buff *skb, struct text *t, struct w
 		.type = w->type, .flags = w->flags, .stream = w->stream, .time = t->time, .cookie = t->cookie,
 		.first = (w->start ? FIRST_OF_ALL : 0) | (fresh ? FIRST_OF_FRAME : 0), .length = w->length, .passed = w->length - w->left,
 		.from = w->told, .to = t->seq + offset + n, .goroutine = t->goroutine, .parent = t->parent,
+		.tid = t->tid,
 	};
 	if (!body) {
 		w->told = f.to;
 		w->start = 0;
 	}
+	int told;
 	if (!n) {
 		struct frame_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-		if (!r)
-			goto lost;
-		*r = f;
-		bpf_ringbuf_submit(r, wake());
+		told = r != 0;
+		if (r) {
+			*r = f;
+			bpf_ringbuf_submit(r, wake());
+		}
 	} else if (n <= SMALL_PIECE) {
-		PIECE_OF(SMALL_PIECE);
+		told = PIECE_OF(SMALL_PIECE);
 	} else if (n <= LARGE_PIECE) {
-		PIECE_OF(LARGE_PIECE);
+		told = PIECE_OF(LARGE_PIECE);
 	} else {
-		PIECE_OF(BODY_PIECE);
+		told = PIECE_OF(BODY_PIECE);
+	}
+	if (!told) {
+		drop(body ? KIND_BODY : KIND_FRAME);
+		return 0;
 	}
 	w->told = f.to;
 	w->start = 0;
 	return 1;
-lost:
-	drop(body ? KIND_BODY : KIND_FRAME);
-	return 0;
 }
 
 /* Finds where in a packet to go on, or returns 0. */

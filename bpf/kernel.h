@@ -73,7 +73,7 @@ struct sock {
 };
 
 struct tcp_sock {
-	__u32 srtt_us, total_retrans, snd_nxt, rcv_nxt;
+	__u32 srtt_us, total_retrans, snd_nxt, rcv_nxt, write_seq, copied_seq;
 	__u64 bytes_acked, bytes_received;
 };
 

@@ -45,10 +45,11 @@ const (
 	KindStanding = Kind(shimKindKIND_STANDING) // Socket: it is open
 	KindFork     = Kind(shimKindKIND_FORK)     // Process that runs what its parent does
 	KindBody     = Kind(shimKindKIND_BODY)     // Head: a piece of a body within TLS that answers a client
+	KindBurst    = Kind(shimKindKIND_BURST)    // Socket of a TLS connection: only cookie, role, progress and turn
 	kinds        = int(shimKindKINDS)
 )
 
-var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "fork", "body"}
+var kindNames = [kinds]string{"none", "open", "owner", "close", "quiet", "request", "response", "hello", "exec", "running", "exit", "plain", "frame", "standing", "fork", "body", "burst"}
 
 func (k Kind) String() string {
 	if int(k) < kinds {
@@ -97,7 +98,7 @@ func Parse(b []byte) (Record, error) {
 	}
 	r := Record{Kind: Kind(*(*uint32)(unsafe.Pointer(&b[0])))}
 	switch r.Kind {
-	case KindOpen, KindOwner, KindClose, KindQuiet, KindStanding:
+	case KindOpen, KindOwner, KindClose, KindQuiet, KindStanding, KindBurst:
 		if len(b) < int(unsafe.Sizeof(Socket{})) {
 			return Record{}, errShort(b)
 		}

@@ -18,6 +18,7 @@ enum kind {
 	KIND_STANDING, /* a socket that is open */
 	KIND_FORK, /* a process that runs the same program as its parent */
 	KIND_BODY,  /* of HTTP/1 within TLS: a piece of what answers a client */
+	KIND_BURST, /* what went over a TLS connection, both ways, before it begins anew */
 	KINDS
 };
 
@@ -36,7 +37,21 @@ struct progress {
 	__u32 next[2]; /* sequence number after the last byte */
 	__u8 ended[2]; /* the last packet ended a chunked body */
 	__u8 known[2]; /* next is valid */
+	__u32 thread[2]; /* that sent and received last, 0 if not known */
+	__u32 upto[2];   /* sequence number after what it sent or took */
 	__u32 gaps;    /* packets that did not follow what came before */
+};
+
+/* What went over a connection since this was told last, OUT and IN. */
+struct turn {
+	__u64 begun[2]; /* ns since boot of the first packet, 0 for none */
+	__u32 from[2];	/* its sequence number */
+};
+
+/* Where a process wanted to connect to, by what it called connect() with. */
+struct asked {
+	__u8 address[16];
+	__u16 port, family; /* family is 0 where that is not known */
 };
 
 struct socket_record {
@@ -46,9 +61,11 @@ struct socket_record {
 	struct process owner;
 	struct progress progress;
 	__u64 bytes_out, bytes_in;
+	struct turn turn; /* of a TLS connection, not told yet */
 	__u32 netns, retransmits, srtt_us;
 	__u16 local_port, peer_port;
 	__u8 local[16], peer[16];
+	struct asked asked;
 };
 
 struct head_record {
@@ -56,6 +73,7 @@ struct head_record {
 	__u8 role, direction;
 	__u16 captured; /* bytes of the packet that follow */
 	__u8 plain;     /* of the plain text of a TLS connection, not of packets */
+	__u32 tid;      /* the thread that reads or writes it, if plain */
 	__u64 time, cookie;
 	struct progress before; /* without this packet */
 	__u32 seq, length;      /* of the packet's data */
@@ -76,6 +94,7 @@ struct frame_record {
 	__u32 length, passed; /* of the payload; passed is with this piece */
 	__u32 from, to;	      /* what it accounts for, in sequence numbers */
 	__u64 goroutine, parent;
+	__u32 tid; /* as in head_record */
 };
 
 struct process_record {

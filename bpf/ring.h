@@ -37,6 +37,41 @@ static __always_inline void drop(__u32 kind)
 		__sync_fetch_and_add(n, 1);
 }
 
+/* n is between 1 and limit for both the compiler, which must not fold the
+ * tests away, and every verifier. */
+static __always_inline __u32 clamp(__u32 n, __u32 limit)
+{
+	asm volatile("if %[n] <= %[limit] goto +1\n"
+		     "%[n] = %[limit]\n"
+		     : [n] "+r"(n)
+		     : [limit] "i"(limit));
+	asm volatile("if %[n] >= 1 goto +1\n"
+		     "%[n] = 1\n"
+		     : [n] "+r"(n));
+	return n;
+}
+
+/* Tells a record, which fill makes at head, with up to size bytes behind it, which
+ * read puts at data; it returns not 0 if it cannot. Says whether there was room and
+ * it could. */
+#define TELL(size, type, fill, read)                                             \
+	({                                                                       \
+		struct { type head; __u8 data[size]; } *r;                       \
+		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                   \
+		int told = 0;                                                    \
+		if (r) {                                                         \
+			type *head = &r->head;                                   \
+			__u8 *data = r->data;                                    \
+			fill;                                                    \
+			told = !(read);                                          \
+			if (told)                                                \
+				bpf_ringbuf_submit(r, wake());                   \
+			else                                                     \
+				bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);        \
+		}                                                                \
+		told;                                                            \
+	})
+
 static __always_inline void describe(struct process *p, struct task_struct *task)
 {
 	p->pid = task->tgid;

@@ -1,7 +1,8 @@
 //go:build ignore
 
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-#include "head.h"
+#include "packet.h"
+#include "socket.h"
 #include "process.h"
 #include "gotls.h"
 

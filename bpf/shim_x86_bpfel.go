@@ -42,9 +42,32 @@ type shimConn struct {
 	Dirty       uint8
 	H2          uint8
 	Numbered    uint8
-	_           [3]byte
+	Tls         uint8
+	_           [2]byte
 	Listed      uint32
 	First       [2]uint32
+	Turn        struct {
+		_     structs.HostLayout
+		Begun [2]uint64
+		From  [2]uint32
+	}
+	Asked struct {
+		_       structs.HostLayout
+		Address [16]uint8
+		Port    uint16
+		Family  uint16
+	}
+	_ [4]byte
+}
+
+type shimEarly struct {
+	_         structs.HostLayout
+	Seq       uint32
+	Length    uint32
+	Kept      uint32
+	LocalPort uint16
+	PeerPort  uint16
+	Data      [4096]uint8
 }
 
 type shimFrameRecord struct {
@@ -66,6 +89,8 @@ type shimFrameRecord struct {
 	To        uint32
 	Goroutine uint64
 	Parent    uint64
+	Tid       uint32
+	_         [4]byte
 }
 
 type shimGoroutine struct {
@@ -81,7 +106,8 @@ type shimHeadRecord struct {
 	Direction uint8
 	Captured  uint16
 	Plain     uint8
-	_         [7]byte
+	_         [3]byte
+	Tid       uint32
 	Time      uint64
 	Cookie    uint64
 	Before    shimProgress
@@ -152,7 +178,8 @@ const (
 	shimKindKIND_STANDING shimKind = 13
 	shimKindKIND_FORK     shimKind = 14
 	shimKindKIND_BODY     shimKind = 15
-	shimKindKINDS         shimKind = 16
+	shimKindKIND_BURST    shimKind = 16
+	shimKindKINDS         shimKind = 17
 )
 
 type shimPlain struct {
@@ -207,12 +234,14 @@ type shimProcessRecord struct {
 }
 
 type shimProgress struct {
-	_     structs.HostLayout
-	Last  [2]uint64
-	Next  [2]uint32
-	Ended [2]uint8
-	Known [2]uint8
-	Gaps  uint32
+	_      structs.HostLayout
+	Last   [2]uint64
+	Next   [2]uint32
+	Ended  [2]uint8
+	Known  [2]uint8
+	Thread [2]uint32
+	Upto   [2]uint32
+	Gaps   uint32
 }
 
 type shimRandom struct {
@@ -242,6 +271,11 @@ type shimSocketRecord struct {
 	Progress    shimProgress
 	BytesOut    uint64
 	BytesIn     uint64
+	Turn        struct {
+		_     structs.HostLayout
+		Begun [2]uint64
+		From  [2]uint32
+	}
 	Netns       uint32
 	Retransmits uint32
 	SrttUs      uint32
@@ -249,6 +283,13 @@ type shimSocketRecord struct {
 	PeerPort    uint16
 	Local       [16]uint8
 	Peer        [16]uint8
+	Asked       struct {
+		_       structs.HostLayout
+		Address [16]uint8
+		Port    uint16
+		Family  uint16
+	}
+	_ [4]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -258,6 +299,7 @@ const (
 	shimMapCalls            = "calls"
 	shimMapConns            = "conns"
 	shimMapDropped          = "dropped"
+	shimMapEarlies          = "earlies"
 	shimMapGoCalls          = "go_calls"
 	shimMapGoHandshakes     = "go_handshakes"
 	shimMapHellos           = "hellos"
@@ -381,6 +423,7 @@ type shimMapSpecs struct {
 	Calls        *ebpf.MapSpec `ebpf:"calls"`
 	Conns        *ebpf.MapSpec `ebpf:"conns"`
 	Dropped      *ebpf.MapSpec `ebpf:"dropped"`
+	Earlies      *ebpf.MapSpec `ebpf:"earlies"`
 	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
 	Hellos       *ebpf.MapSpec `ebpf:"hellos"`
@@ -426,6 +469,7 @@ type shimMaps struct {
 	Calls        *ebpf.Map `ebpf:"calls"`
 	Conns        *ebpf.Map `ebpf:"conns"`
 	Dropped      *ebpf.Map `ebpf:"dropped"`
+	Earlies      *ebpf.Map `ebpf:"earlies"`
 	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
 	Hellos       *ebpf.Map `ebpf:"hellos"`
@@ -439,6 +483,7 @@ func (m *shimMaps) Close() error {
 		m.Calls,
 		m.Conns,
 		m.Dropped,
+		m.Earlies,
 		m.GoCalls,
 		m.GoHandshakes,
 		m.Hellos,

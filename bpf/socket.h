@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Sockets: from connect or accept to the end, and who uses them. */
 #pragma once
-#include "call.h"
-#include "frames.h"
-
-/* What is remembered of a socket, with the socket. */
-struct conn {
-	__u64 cookie, opened;
-	struct process owner;
-	struct progress progress;
-	__u16 local_port; /* the kernel's own is gone at the end */
-	__u8 role, told, established, http, dirty, h2, numbered;
-	__u32 listed;	/* by which inventory */
-	__u32 first[2]; /* sequence numbers of the first bytes, if numbered */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct conn);
-} conns SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct http2);
-} http2s SEC(".maps");
+#include "early.h"
 
 static __always_inline void tell(__u32 kind, struct sock *sk, struct conn *c)
 {
@@ -45,6 +19,8 @@ static __always_inline void tell(__u32 kind, struct sock *sk, struct conn *c)
 	r->established = c->established;
 	r->owner = c->owner;
 	r->progress = c->progress;
+	r->turn = c->turn;
+	r->asked = c->asked;
 	r->address = (__u64)sk;
 	r->error = sk->sk_err;
 	r->cgroup = sk->sk_cgrp_data.cgroup->kn->id;
@@ -80,6 +56,36 @@ static __always_inline struct conn *remember(struct sock *sk)
 	return c;
 }
 
+/* The address that was given to connect(): what balances at the sockets (Cilium) has
+ * written another into the socket by now. A program can change it meanwhile, and so
+ * lie about itself; a hook of cgroups would be asked after the balancer's, which
+ * older kernels cannot turn round. */
+static __always_inline void ask(struct conn *c)
+{
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	unsigned long call = 0, at = 0;
+	struct {
+		__u16 family;
+		__be16 port;
+		__u8 four[4];
+	} a;
+	c->asked.family = 0;
+	if (bpf_probe_read_kernel(&call, sizeof(call), &SYSCALL(regs)) || (__u32)call != SYSCALL_CONNECT)
+		return; /* by io_uring, or with the first data */
+	if (bpf_probe_read_kernel(&at, sizeof(at), &ARG2(regs)) || bpf_probe_read_user(&a, sizeof(a), (void *)at))
+		return;
+	if (a.family == AF_INET6) {
+		if (bpf_probe_read_user(c->asked.address, 16, (void *)(at + 8)))
+			return;
+	} else if (a.family == AF_INET) {
+		__builtin_memcpy(c->asked.address, a.four, 4);
+	} else {
+		return;
+	}
+	c->asked.port = __builtin_bswap16(a.port);
+	c->asked.family = a.family;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int socket_state(__u64 *ctx)
 {
@@ -95,12 +101,14 @@ int socket_state(__u64 *ctx)
 			return 0;
 		/* A socket may connect again after it failed. */
 		__builtin_memset(&c->progress, 0, sizeof(c->progress));
-		c->http = c->dirty = c->established = c->h2 = 0;
+		__builtin_memset(&c->turn, 0, sizeof(c->turn));
+		c->http = c->dirty = c->established = c->h2 = c->tls = 0;
 		c->local_port = 0;
 		c->opened = bpf_ktime_get_boot_ns();
 		c->role = ROLE_CLIENT;
 		c->told = 1;
 		describe(&c->owner, bpf_get_current_task_btf());
+		ask(c);
 	} else if (now == TCP_ESTABLISHED) {
 		c = remember(sk);
 		if (!c)
@@ -118,6 +126,8 @@ int socket_state(__u64 *ctx)
 			c->numbered = 1;
 		}
 		tell(KIND_OPEN, sk, c);
+		if (before == TCP_SYN_RECV)
+			take(sk, c);
 	} else if (now == TCP_CLOSE) {
 		c = bpf_sk_storage_get(&conns, sk, 0, 0);
 		if (c && before != TCP_LISTEN && before != TCP_CLOSE)
@@ -128,21 +138,24 @@ int socket_state(__u64 *ctx)
 
 /* sock_send_length and sock_recv_length fire in the process that sends and
  * receives: the first one tells who accepted. */
-static __always_inline int used(struct sock *sk)
+static __always_inline int used(struct sock *sk, int direction)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	struct conn *c = bpf_sk_storage_get(&conns, sk, 0, 0);
-	if (c && c->told) {
-		if (inside_tls)
-			within(c->cookie, c->role);
-		return 0;
-	}
-	c = remember(sk);
+	if (!c || !c->told)
+		c = remember(sk);
 	if (!c)
 		return 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	if (tp) {
+		c->progress.thread[direction] = bpf_get_current_pid_tgid();
+		c->progress.upto[direction] = direction == OUT ? tp->write_seq : tp->copied_seq;
+	}
 	if (inside_tls)
 		within(c->cookie, c->role);
+	if (c->told)
+		return 0;
 	c->told = 1;
 	if (!c->established) { /* it is older than this program */
 		c->established = 1;
@@ -154,18 +167,18 @@ static __always_inline int used(struct sock *sk)
 }
 
 SEC("tp_btf/sock_send_length")
-int socket_send(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_send(__u64 *ctx) { return used((void *)ctx[0], OUT); }
 
 SEC("tp_btf/sock_recv_length")
-int socket_receive(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_receive(__u64 *ctx) { return used((void *)ctx[0], IN); }
 
 /* Where those tracepoints are missing (before Linux 6.3), the ends of the functions
  * within, in the same process. */
 SEC("fexit/tcp_sendmsg")
-int socket_sent(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_sent(__u64 *ctx) { return used((void *)ctx[0], OUT); }
 
 SEC("fexit/tcp_recvmsg")
-int socket_received(__u64 *ctx) { return used((void *)ctx[0]); }
+int socket_received(__u64 *ctx) { return used((void *)ctx[0], IN); }
 
 /* The last exchange of a connection that is kept alive has no successor to
  * end it: the reader sweeps over what has been silent for QUIET. */
@@ -178,19 +191,13 @@ static __always_inline int swept(struct conn *c)
 	__u64 now = bpf_ktime_get_boot_ns();
 	if (now - c->progress.last[OUT] < QUIET || now - c->progress.last[IN] < QUIET)
 		return 0;
-	struct socket_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		drop(KIND_QUIET);
-		return 0;
-	}
-	c->dirty = 0;
-	__builtin_memset(r, 0, sizeof(*r));
-	r->kind = KIND_QUIET;
-	r->time = now;
-	r->cookie = c->cookie;
-	r->role = c->role;
-	r->progress = c->progress;
-	bpf_ringbuf_submit(r, wake());
+	if (c->tls && c->progress.last[asks(c)] > c->progress.last[!asks(c)])
+		return 0; /* an answer is to come */
+	__u32 kind = c->tls ? KIND_BURST : KIND_QUIET;
+	if (stand(kind, now, c))
+		c->dirty = 0;
+	else
+		drop(kind);
 	return 0;
 }
 

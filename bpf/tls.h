@@ -17,33 +17,22 @@ static __always_inline int enter(struct pt_regs *ctx, int direction, __u64 size)
 
 #define PLAIN_HEAD 2048
 
-#define PLAIN_OF(size)                                                                            \
-	do {                                                                                      \
-		struct { struct head_record head; __u8 data[size]; } *r;                          \
-		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                                    \
-		if (!r) {                                                                         \
-			drop(h->kind);                                                            \
-			return;                                                                   \
-		}                                                                                 \
-		r->head = *h;                                                                     \
-		__u32 n = clamp(h->length, size), apart = first != 0;                             \
-		r->head.captured = n;                                                             \
-		r->data[0] = first;                                                               \
-		n = clamp(n - apart, size - 1);                                                   \
-		if (bpf_probe_read_user(r->data + apart, n, (void *)call->buffer)) {              \
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                                 \
-			drop(h->kind);                                                            \
-			return;                                                                   \
-		}                                                                                 \
-		bpf_ringbuf_submit(r, wake());                                                    \
-	} while (0)
+/* The byte that was read alone comes first. */
+static __always_inline long read_plain(__u8 *data, __u32 n, __u32 size, struct call *call, __u8 first)
+{
+	__u32 apart = first != 0;
+	data[0] = first;
+	n = clamp(n - apart, size - 1);
+	return bpf_probe_read_user(data + apart, n, (void *)call->buffer);
+}
+
+#define PLAIN_OF(size) TELL(size, struct head_record, *head = *h, read_plain(data, h->captured, size, call, first))
 
 static __always_inline void copy_plain(struct call *call, struct head_record *h, __u8 first)
 {
-	if (h->length <= 512)
-		PLAIN_OF(512);
-	else
-		PLAIN_OF(PLAIN_HEAD);
+	h->captured = h->length < PLAIN_HEAD ? h->length : PLAIN_HEAD;
+	if (!(h->length <= 512 ? PLAIN_OF(512) : PLAIN_OF(PLAIN_HEAD)))
+		drop(h->kind);
 }
 
 /* What of answers may leave the kernel: those that clients read, ANSWERS bytes at
@@ -67,19 +56,7 @@ static __always_inline __u32 allowance(struct plain *c, int direction, __u64 now
 	return allowed;
 }
 
-#define BODY_OF(size)                                                                        \
-	do {                                                                                 \
-		struct { struct head_record head; __u8 data[size]; } *r;                     \
-		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);                               \
-		if (!r)                                                                      \
-			return 1;                                                            \
-		r->head = *h;                                                                \
-		if (bpf_probe_read_user(r->data, clamp(h->captured, size), (void *)base)) {  \
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);                            \
-			return 1;                                                            \
-		}                                                                            \
-		bpf_ringbuf_submit(r, wake());                                               \
-	} while (0)
+#define BODY_OF(size) TELL(size, struct head_record, *head = *h, bpf_probe_read_user(data, clamp(h->captured, size), (void *)base))
 
 /* One piece of a body, which is at most BODY_PIECE long. Verified once. */
 __noinline int body_of_text(struct head_record *h, __u64 base)
@@ -87,12 +64,10 @@ __noinline int body_of_text(struct head_record *h, __u64 base)
 	if (!h)
 		return 1;
 	if (h->captured <= 256)
-		BODY_OF(256);
-	else if (h->captured <= 1024)
-		BODY_OF(1024);
-	else
-		BODY_OF(BODY_PIECE);
-	return 0;
+		return !BODY_OF(256);
+	if (h->captured <= 1024)
+		return !BODY_OF(1024);
+	return !BODY_OF(BODY_PIECE);
 }
 
 #define PIECES 5 /* of one call: a record of TLS holds 16 KiB */
@@ -156,7 +131,7 @@ static __always_inline void text(struct call *call, __u32 length)
 		struct text t = {
 			.cookie = c->cookie, .time = time, .base = call->buffer, .seq = seq, .end = length, .next = seq + length,
 			.role = c->role, .direction = d, .plain = 1, .goroutine = call->goroutine, .parent = call->parent,
-			.allowed = allowance(c, d, time),
+			.allowed = allowance(c, d, time), .tid = bpf_get_current_pid_tgid(),
 		};
 		walk(0, &t, &c->walks[d], 0);
 		if (t.allowed)
@@ -166,6 +141,7 @@ static __always_inline void text(struct call *call, __u32 length)
 	struct head_record h = {
 		.kind = length >= 16 ? looks_like(b) : 0, .role = c->role, .direction = d, .plain = 1, .cookie = c->cookie,
 		.time = time, .before = c->progress, .seq = seq, .length = length, .goroutine = call->goroutine, .parent = call->parent,
+		.tid = bpf_get_current_pid_tgid(),
 	};
 	passed(&c->progress, d, time, length);
 	/* Go's server waits for the next request by reading one byte of it. */

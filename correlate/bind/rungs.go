@@ -25,7 +25,7 @@ const nobody = math.MaxUint64
 // so, of those that began before until.
 func (n *Node) fix(p *pairing, byKey map[correlate.Key][]*owner, until event.Time) {
 	var signs map[sign][]*owner // made when there is something to find out
-	threads := 0.0
+	var threads map[event.ProcessRef]float64
 	for _, c := range p.calls {
 		if c.decided || c.known {
 			continue
@@ -54,7 +54,11 @@ func (n *Node) fix(p *pairing, byKey map[correlate.Key][]*owner, until event.Tim
 			signs, threads = p.signs(), p.threads()
 		}
 		if m, o := bySign(signs, c); o != nil {
-			if i := p.odds.inference(m, threads); i.Confidence >= n.cfg.Confidence {
+			own := 0.0 // how sure it is that threads tell requests of its process apart
+			if o.x != nil {
+				own = threads[o.x.p.Process]
+			}
+			if i := p.odds.inference(m, own); i.Confidence >= n.cfg.Confidence {
 				n.infer(c, o, i)
 				wide := requestOf(byKey[o.key()], c)
 				if o.near() {
@@ -206,12 +210,12 @@ func bySign(list map[sign][]*owner, c *call) (m correlate.Method, found *owner) 
 	return m, found
 }
 
-// threads is the probability that each thread of the workload serves one request
-// at a time. Where threads are pooled under goroutines or callbacks, a request
+// threads is the probability that each thread of a process serves one request at a
+// time, for the processes of the workload. Where threads are pooled under goroutines or callbacks, a request
 // that comes in while n others are under way meets the thread of one of them in
 // n of all threads' number of cases; where it never does although it could have
 // often enough, threads are not shared.
-func (p *pairing) threads() float64 {
+func (p *pairing) threads() map[event.ProcessRef]float64 {
 	type thread struct {
 		ref event.ProcessRef
 		tid uint32
@@ -230,7 +234,11 @@ func (p *pairing) threads() float64 {
 		}
 	}
 	slices.SortFunc(served, func(a, b *owner) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.serial, b.serial)) })
-	pooled := 1.0 // the probability of no meeting if threads are pooled
+	pooled := map[event.ProcessRef]float64{} // the probability of no meeting if threads are pooled
+	for ref := range seen {
+		pooled[ref] = 1
+	}
+	met := map[event.ProcessRef]bool{}
 	for _, o := range served {
 		open = slices.DeleteFunc(open, func(p *owner) bool { return p.end <= o.start })
 		for _, other := range open {
@@ -238,13 +246,19 @@ func (p *pairing) threads() float64 {
 				continue
 			}
 			if other.x.p.TID == o.x.p.TID {
-				return 0
+				met[o.x.p.Process] = true
 			}
-			pooled *= 1 - 1/(seen[o.x.p.Process]+1)
+			pooled[o.x.p.Process] *= 1 - 1/(seen[o.x.p.Process]+1)
 		}
 		open = append(open, o)
 	}
-	return 1 / (1 + pooled)
+	for ref, none := range pooled {
+		pooled[ref] = 1 / (1 + none)
+		if met[ref] {
+			pooled[ref] = 0
+		}
+	}
+	return pooled
 }
 
 // odds is how often each sign was right where an identifier knew better.

@@ -21,6 +21,9 @@ type answer struct {
 	line  [5]byte // how a line of a stream of events begins
 	width int     // how much of it there is, or a state beyond that
 
+	packing packing
+	packed  []byte // of a compressed body, until its end
+
 	frame  uint32 // bytes of the frame that are to come (HTTP/2)
 	next   uint32 // sequence number of the next byte (HTTP/1)
 	chunks chunks
@@ -33,11 +36,22 @@ const (
 	formUnknown form = iota
 	formJSON
 	formEvents
+	formPacked
 	formOther // or damaged: nothing more is read
 )
 
 // read takes in the next bytes of a body.
-func (a *answer) read(b []byte) {
+func (a *answer) read(p *answers, b []byte) {
+	if a.form == formUnknown && len(b) > 0 {
+		switch {
+		case a.packing == packingNone && b[0] == 0x1f: // its headers are not known
+			a.packing, a.form = packingGzip, formPacked
+		case a.packing == packingOther:
+			p.opaque(a)
+		case a.packing != packingNone:
+			a.form = formPacked
+		}
+	}
 	if a.form == formUnknown {
 		if b = bytes.TrimLeft(b, " \t\r\n"); len(b) == 0 {
 			return
@@ -47,14 +61,16 @@ func (a *answer) read(b []byte) {
 			a.form = formJSON
 		case 'd', 'e', 'i', 'r', ':': // data, event, id, retry, a comment
 			a.form = formEvents
-		default: // compressed, say
-			a.form = formOther
+		default: // no model's, or compressed in a way that nobody tells
+			p.opaque(a)
 		}
 	}
 	switch a.form {
+	case formPacked:
+		p.pack(a, b)
 	case formJSON:
 		if !a.members.read(b) {
-			a.form = formOther
+			p.opaque(a)
 		}
 	case formEvents:
 		a.events(b)
@@ -111,8 +127,12 @@ func (a *answer) events(b []byte) {
 func (a *answer) blank() bool { return a.width == 0 || a.width == 1 && a.line[0] == '\r' }
 
 // lose is called where bytes of the body are missing.
-func (a *answer) lose() {
+func (a *answer) lose(p *answers) {
 	a.members.begin()
+	if a.form == formPacked || a.form == formUnknown && a.packing != packingNone {
+		p.opaque(a)
+		return
+	}
 	if a.form == formEvents {
 		a.width = lineLost
 		return
@@ -122,22 +142,22 @@ func (a *answer) lose() {
 
 // piece takes in a piece of a frame of DATA. Of frames that were not copied
 // nothing is there, of some only a part.
-func (a *answer) piece(f *bpf.Frame, data []byte) {
+func (a *answer) piece(p *answers, f *bpf.Frame, data []byte) {
 	if f.First&bpf.FirstOfFrame != 0 {
 		if a.frame != 0 {
-			a.lose()
+			a.lose(p)
 		}
 		a.frame = f.Length
 		if f.Flags&flagPadded != 0 { // nobody pads these
-			a.form = formOther
+			p.opaque(a)
 		}
 	}
 	left := f.Length - f.Passed
 	if a.frame != left+uint32(len(data)) {
-		a.lose()
+		a.lose(p)
 	}
 	a.frame = left
-	a.read(data)
+	a.read(p, data)
 }
 
 // answered takes in what of a stream's answer was copied.
@@ -149,25 +169,27 @@ func (d *Decoder) answered(c *conn, s *stream, f *bpf.Frame, data []byte) {
 		s.body = true
 		// Within TLS the answer may be seen before its request.
 		if f.Plain != 0 && f.First&bpf.FirstOfFrame != 0 && (!s.asked || s.http.Method == http.MethodPost) {
-			s.answer = d.answers.get()
+			if s.answer = d.answers.get(); s.answer != nil {
+				s.answer.packing = s.packing
+			}
 		}
 	}
 	if s.answer != nil {
-		s.answer.piece(f, data)
+		s.answer.piece(&d.answers, f, data)
 	}
 }
 
 // body takes in a piece of a body of HTTP/1.
-func (x *exchange) body(seq uint32, b []byte) {
+func (d *Decoder) body(x *exchange, seq uint32, b []byte) {
 	a := x.answer
 	if a == nil || !x.active || !x.answered {
 		return
 	}
 	switch skip := int32(a.next - seq); {
 	case skip < 0 && x.responseChunked:
-		a.form = formOther // nobody knows where chunks begin
+		d.answers.opaque(a) // nobody knows where chunks begin
 	case skip < 0:
-		a.lose()
+		a.lose(&d.answers)
 	case int(skip) >= len(b):
 		return // it was there before
 	default:
@@ -176,17 +198,17 @@ func (x *exchange) body(seq uint32, b []byte) {
 	}
 	a.next = seq + uint32(len(b))
 	if !x.responseChunked {
-		a.read(b)
+		a.read(&d.answers, b)
 		return
 	}
 	for len(b) > 0 && a.form != formOther {
 		var data []byte
 		var ok bool
 		if data, b, ok = a.chunks.next(b); !ok {
-			a.form = formOther
+			d.answers.opaque(a)
 			return
 		}
-		a.read(data)
+		a.read(&d.answers, data)
 	}
 }
 
@@ -195,6 +217,7 @@ func (d *Decoder) tell(e *event.Exchange, a *answer) {
 	if a == nil || e.HTTP.Method != http.MethodPost {
 		return
 	}
+	d.answers.unpack(a)
 	m := &a.members
 	if !m.model || m.name.n == 0 && m.usage == (event.Usage{}) {
 		return
@@ -216,10 +239,15 @@ func (d *Decoder) word(s *short) string {
 	return d.strings.String(s.bytes())
 }
 
+// maxSpare is how much of a buffer is kept for the next answer.
+const maxSpare = 1 << 14
+
 // answers keeps those that nobody needs at the moment for others.
 type answers struct {
-	spare []*answer
-	used  int
+	spare  []*answer
+	used   int
+	packed int    // bytes
+	unread uint64 // that began and are in no form that is read
 }
 
 // get returns an answer to read, nil where too many are read.
@@ -239,7 +267,11 @@ func (p *answers) get() (a *answer) {
 func (p *answers) put(a **answer) {
 	if *a != nil {
 		p.used--
-		**a = answer{}
+		p.release(*a)
+		**a = answer{packed: (*a).packed}
+		if cap((*a).packed) > maxSpare {
+			(*a).packed = nil
+		}
 		p.spare = append(p.spare, *a)
 		*a = nil
 	}

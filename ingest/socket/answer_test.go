@@ -1,7 +1,10 @@
 package socket
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -60,7 +63,7 @@ func TestAnswers(t *testing.T) {
 			var a answer
 			for b := body; len(b) > 0; {
 				n := min(size, len(b))
-				a.read([]byte(b[:n]))
+				a.read(&answers{}, []byte(b[:n]))
 				b = b[n:]
 			}
 			if got := said(&a); got != want {
@@ -95,9 +98,9 @@ func TestAnswersWithHoles(t *testing.T) {
 	f := func(body string, from, to int, want string) {
 		t.Helper()
 		var a answer
-		a.read([]byte(body[:from]))
-		a.lose()
-		a.read([]byte(body[to:]))
+		a.read(&answers{}, []byte(body[:from]))
+		a.lose(&answers{})
+		a.read(&answers{}, []byte(body[to:]))
 		if got := said(&a); got != want {
 			t.Errorf("without %d to %d: got %q, want %q", from, to, got, want)
 		}
@@ -108,14 +111,14 @@ func TestAnswersWithHoles(t *testing.T) {
 	f(anthropicStream, 60, 300, "  end_turn 0/15")
 	for _, body := range []string{openAI, openAIStream, responses, anthropic, anthropicStream, gemini, geminiArray, geminiStream} {
 		var whole answer
-		whole.read([]byte(body))
+		whole.read(&answers{}, []byte(body))
 		all := strings.Fields(strings.ReplaceAll(said(&whole), "/", " ") + " 0 1")
 		for from := 1; from < len(body); from += 3 {
 			for to := from + 1; to < len(body); to += 17 {
 				var a answer
-				a.read([]byte(body[:from]))
-				a.lose()
-				a.read([]byte(body[to:]))
+				a.read(&answers{}, []byte(body[:from]))
+				a.lose(&answers{})
+				a.read(&answers{}, []byte(body[to:]))
 				for _, word := range strings.Fields(strings.ReplaceAll(said(&a), "/", " ")) {
 					if !contains(all, word) {
 						t.Fatalf("without %d to %d of %q: %q, whole it says %q", from, to, body, said(&a), said(&whole))
@@ -143,8 +146,8 @@ func TestAnswersInChunks(t *testing.T) {
 			a := new(answer)
 			x := exchange{active: true, answered: true, responseChunked: true, answer: a}
 			for seq := 0; seq < len(body); seq += size {
-				x.body(uint32(seq), []byte(body[seq:min(seq+size, len(body))]))
-				x.body(uint32(seq), []byte(body[seq:min(seq+size, len(body))])) // sent again
+				new(Decoder).body(&x, uint32(seq), []byte(body[seq:min(seq+size, len(body))]))
+				new(Decoder).body(&x, uint32(seq), []byte(body[seq:min(seq+size, len(body))])) // sent again
 			}
 			if got := said(a); got != want {
 				t.Errorf("in pieces of %d: got %q, want %q", size, got, want)
@@ -164,8 +167,8 @@ func TestAnswersInChunks(t *testing.T) {
 	f("zz\r\n"+openAI, "   0/0")
 	x := exchange{active: true, answered: true, responseChunked: true, answer: new(answer)}
 	body := chunked(10, anthropicStream)
-	x.body(0, []byte(body[:500]))
-	x.body(510, []byte(body[510:]))
+	new(Decoder).body(&x, 0, []byte(body[:500]))
+	new(Decoder).body(&x, 510, []byte(body[510:]))
 	if got := said(x.answer); got != "msg_02 claude-sonnet-4  25/1" {
 		t.Errorf("with a hole: %q", got)
 	}
@@ -283,12 +286,17 @@ func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{openAI, openAIStream, responses, anthropic, anthropicStream, gemini, geminiArray, geminiStream} {
 		f.Add([]byte(body), uint16(9))
 	}
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	_, _ = io.WriteString(w, openAI)
+	_ = w.Close()
+	f.Add(z.Bytes(), uint16(9))
 	f.Fuzz(func(t *testing.T, body []byte, size uint16) {
 		var whole, cut answer
-		whole.read(body)
+		whole.read(&answers{}, body)
 		for b := body; len(b) > 0; {
 			n := min(int(size)+1, len(b))
-			cut.read(b[:n])
+			cut.read(&answers{}, b[:n])
 			b = b[n:]
 		}
 		if a, b := said(&whole), said(&cut); a != b {

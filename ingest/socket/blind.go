@@ -17,6 +17,11 @@ type Counts struct {
 	// Unread are pieces of answers within TLS that were not copied, Unfollowed the
 	// processes whose TLS was not looked into.
 	Unread, Unfollowed uint64
+	// Opaque are answers to a client's POST within TLS that are in no form that is
+	// read: neither JSON nor events, compressed by something else than gzip and
+	// deflate, too long for that, or damaged. Plain are those outside TLS, whose
+	// bodies are never looked at.
+	Opaque, Plain uint64
 	// The others are the decoder's.
 	Unreadable, Unknown, Forgotten uint64
 }

@@ -18,6 +18,7 @@ type conn struct {
 	// tunnel. On pipelined ones responses cannot be told to their requests.
 	opaque, upgraded, pipelined bool
 	own                         bool // the observer's own, which is not told
+	hello                       bool // it began as TLS
 	// plain says that the heads are those of the text within TLS, text how far it
 	// got: the sequence numbers count its bytes then.
 	plain   bool
@@ -39,6 +40,7 @@ type exchange struct {
 	trace                       event.TraceContext
 	requestID                   string
 	goroutine, parent           uint64
+	tid                         uint32 // that read or wrote the request, 0 while not known
 	old                         bool
 	requestEnd, responseEnd     uint32 // sequence numbers, valid where known
 	requestWhole, responseWhole bool   // the ends are known
@@ -87,12 +89,20 @@ func (x *exchange) whole(p *bpf.Progress, direction int) bool {
 	return x.responseWhole && p.Known[direction] != 0 && !before(p.Next[direction], x.responseEnd)
 }
 
+// by takes in which thread sent or took the request: the last one to use the socket
+// in its direction, if that was with the request or after.
+func (x *exchange) by(p *bpf.Progress, direction int) {
+	if x.tid == 0 && before(x.request, p.Upto[direction]) {
+		x.tid = p.Thread[direction]
+	}
+}
+
 // ask begins an exchange with its request's head.
 func (x *exchange) ask(r *bpf.Head, h *head, answers int) {
 	*x = exchange{
 		active: true, start: r.Time, request: r.Seq, gaps: r.Before.Gaps, old: h.old, trace: h.trace,
 		response: r.Before.Next[answers], responseKnown: r.Before.Known[answers] != 0,
-		requestChunked: h.chunked, goroutine: r.Goroutine, parent: r.Parent,
+		requestChunked: h.chunked, goroutine: r.Goroutine, parent: r.Parent, tid: r.Tid,
 	}
 	if h.size > 0 && !h.chunked && h.length < 1<<31 {
 		x.requestWhole = true

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sennit-io/sennit/bpf"
 	"github.com/sennit-io/sennit/ingest/k8s/pods"
 	"github.com/sennit-io/sennit/ingest/scan"
@@ -42,6 +44,7 @@ type Decoder struct {
 	spare   []*stream
 	forks   map[uint32]bpf.Process // that have not been told, by pid
 	answers answers
+	plain   uint64 // answers to a client's POST outside TLS
 	literal literal
 	strings scan.Recent
 	hasher  redact.Hasher
@@ -54,6 +57,10 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 	switch r.Kind {
 	case bpf.KindOpen, bpf.KindOwner, bpf.KindClose, bpf.KindStanding:
 		d.socket(r.Kind, r.Socket, b)
+	case bpf.KindBurst:
+		if c := d.conns[r.Socket.Cookie]; c != nil {
+			d.burst(r.Socket, c, b)
+		}
 	case bpf.KindQuiet:
 		if c := d.conns[r.Socket.Cookie]; c != nil && !c.plain {
 			d.progress(r.Socket.Cookie, c, &r.Socket.Progress, b)
@@ -69,7 +76,7 @@ func (d *Decoder) Decode(r *bpf.Record, b *event.Batch) {
 		d.response(r, b)
 	case bpf.KindBody:
 		if c := d.conns[r.Head.Cookie]; c != nil && c.plain && int(r.Head.Direction) != c.outgoing() {
-			c.x.body(r.Head.Seq, r.Data)
+			d.body(&c.x, r.Head.Seq, r.Data)
 		}
 	case bpf.KindFrame:
 		d.frame(r, b)
@@ -173,13 +180,14 @@ func (d *Decoder) socket(k bpf.Kind, r *bpf.Socket, b *event.Batch) {
 	case k == bpf.KindClose:
 		kind = event.KindSocketClose
 		d.end(r, c, b)
+		d.burst(r, c, b)
 		d.endStreams(r.Cookie, c, b)
 		delete(d.conns, r.Cookie)
 	}
 	p := b.NewSocket()
 	*p = event.Socket{
 		Cookie: event.SocketCookie(r.Cookie), Addr: event.SockAddr(r.Address), Netns: r.Netns, Cgroup: event.CgroupID(r.Cgroup),
-		Tuple: c.tuple, Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(c.of), Opened: d.wall(r.Opened),
+		Tuple: c.tuple, Original: original(r, c.tuple.Dst), Role: c.role, Process: c.process, TID: r.Owner.Tid, Workload: d.workload(c.of), Opened: d.wall(r.Opened),
 	}
 	if k == bpf.KindClose {
 		p.BytesOut, p.BytesIn, p.Retrans, p.SRTTUS = r.BytesOut, r.BytesIn, r.Retransmits, r.SrttUs
@@ -202,16 +210,30 @@ func (d *Decoder) own(t event.Tuple) bool {
 }
 
 func tuple(r *bpf.Socket) event.Tuple {
-	addr := func(b [16]byte) netip.Addr {
-		if r.Family == 2 { // AF_INET
-			return netip.AddrFrom4([4]byte(b[:4]))
-		}
-		return netip.AddrFrom16(b).Unmap()
-	}
 	return event.Tuple{
 		Proto: event.ProtoTCP,
-		Src:   netip.AddrPortFrom(addr(r.Local), r.LocalPort), Dst: netip.AddrPortFrom(addr(r.Peer), r.PeerPort),
+		Src:   netip.AddrPortFrom(address(uint16(r.Family), r.Local), r.LocalPort), Dst: netip.AddrPortFrom(address(uint16(r.Family), r.Peer), r.PeerPort),
 	}
+}
+
+func address(family uint16, b [16]byte) netip.Addr {
+	if family == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(b[:4]))
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// original is where the process wanted to connect to, if that is not the peer. Who
+// asks for no address in particular gets this machine: nobody translated that.
+func original(r *bpf.Socket, peer netip.AddrPort) netip.AddrPort {
+	if r.Asked.Family == 0 {
+		return netip.AddrPort{}
+	}
+	asked := netip.AddrPortFrom(address(r.Asked.Family, r.Asked.Address), r.Asked.Port)
+	if asked == peer || asked.Addr().IsUnspecified() {
+		return netip.AddrPort{}
+	}
+	return asked
 }
 
 func (d *Decoder) hello(r *bpf.Record, b *event.Batch) {
@@ -224,7 +246,7 @@ func (d *Decoder) hello(r *bpf.Record, b *event.Batch) {
 	if c.opaque {
 		return // of a connection inside, or sent again
 	}
-	c.opaque = true
+	c.opaque, c.hello = true, true
 	p := b.NewTLSHello()
 	p.Cookie, p.Tuple = event.SocketCookie(r.Head.Cookie), c.tuple
 	p.SNI = d.strings.String(h.name)

@@ -94,7 +94,7 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 		return // sent again, late
 	}
 	if x.answered && !x.whole(&r.Head.Before, in) {
-		x.body(r.Head.Seq, r.Data) // it only looks like a head
+		d.body(x, r.Head.Seq, r.Data) // it only looks like a head
 		return
 	}
 	h, ok := parseHead(r.Data, true)
@@ -111,10 +111,11 @@ func (d *Decoder) response(r *bpf.Record, b *event.Batch) {
 		return // more is to come
 	}
 	x.answeredBy(r.Head, &h)
+	x.by(&r.Head.Before, 1-in)
 	if c.plain && c.role == event.RoleClient && x.http.Method == http.MethodPost && h.size > 0 {
 		if x.answer = d.answers.get(); x.answer != nil {
-			x.answer.next = r.Head.Seq + uint32(h.size)
-			x.body(x.answer.next, r.Data[h.size:])
+			x.answer.next, x.answer.packing = r.Head.Seq+uint32(h.size), h.packing
+			d.body(x, x.answer.next, r.Data[h.size:])
 		}
 	}
 	if h.status == 101 || x.http.Method == http.MethodConnect && h.status < 300 {
@@ -157,6 +158,7 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 		return
 	}
 	x.active = false
+	x.by(p, out)
 	e := b.NewExchange()
 	d.fill(e, cookie, c)
 	e.FirstByte = d.wall(x.firstByte)
@@ -165,6 +167,9 @@ func (d *Decoder) finish(cookie uint64, c *conn, p *bpf.Progress, b *event.Batch
 	e.Degraded = x.gaps != p.Gaps
 	if c.role == event.RoleServer {
 		e.BytesOut, e.BytesIn = answered, asked
+	}
+	if !c.plain && c.role == event.RoleClient && x.http.Method == http.MethodPost {
+		d.plain++
 	}
 	d.tell(e, x.answer)
 	d.answers.put(&x.answer)
@@ -187,7 +192,7 @@ func (d *Decoder) fill(e *event.Exchange, cookie uint64, c *conn) {
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, Ordinal: c.ordinal, Protocol: "http/1.1",
 		Start: d.wall(x.start), HTTP: x.http, Trace: x.trace, RequestID: x.requestID,
-		Process: c.process, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.of),
+		Process: c.process, TID: x.tid, Goroutine: x.goroutine, ParentGo: x.parent, Workload: d.workload(c.of),
 	}
 	if x.old {
 		e.Protocol = "http/1.0"

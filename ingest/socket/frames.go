@@ -50,6 +50,7 @@ type half struct {
 	begun  uint64
 
 	goroutine, parent uint64
+	tid               uint32
 }
 
 // held is a record that waits.
@@ -79,7 +80,7 @@ func (h *half) add(f *bpf.Frame, data []byte) (whole bool) {
 	if first && f.Type != frameContinuation {
 		h.wipe()
 		h.open, h.stream, h.flags, h.begun = true, f.Stream, f.Flags, f.Time
-		h.pushed, h.goroutine, h.parent = f.Type == framePromise, f.Goroutine, f.Parent
+		h.pushed, h.goroutine, h.parent, h.tid = f.Type == framePromise, f.Goroutine, f.Parent, f.Tid
 	}
 	if !h.open || f.Stream != h.stream {
 		h.open = false
@@ -175,7 +176,7 @@ func (d *Decoder) giveUp(c *conn, x *http2, h *half, b *event.Batch) {
 		for _, s := range x.streams {
 			s.degraded = true
 			if s.answer != nil {
-				s.answer.lose()
+				s.answer.lose(&d.answers)
 			}
 		}
 		h.known, h.next = true, h.held[0].frame.From

@@ -18,6 +18,7 @@ type head struct {
 	size    int
 	length  int64 // Content-Length, -1 without
 	chunked bool
+	packing packing
 }
 
 var crlf = []byte("\r\n")
@@ -62,6 +63,8 @@ func parseHead(b []byte, response bool) (h head, ok bool) {
 			h.length = n
 		case headerTransferEncoding:
 			h.chunked = true
+		case headerContentEncoding:
+			h.packing = packingOf(value)
 		case headerHost:
 			h.host = value
 		case headerRequestID:

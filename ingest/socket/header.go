@@ -13,6 +13,7 @@ const (
 	headerHost
 	headerContentLength
 	headerTransferEncoding
+	headerContentEncoding
 	headerRequestID
 	headerTraceParent
 	headerCloudTrace
@@ -32,6 +33,7 @@ var headerNames = [...]struct {
 	{"host", headerHost},
 	{"content-length", headerContentLength},
 	{"transfer-encoding", headerTransferEncoding},
+	{"content-encoding", headerContentEncoding},
 	{"x-request-id", headerRequestID},
 	{"traceparent", headerTraceParent},
 	{"x-cloud-trace-context", headerCloudTrace},

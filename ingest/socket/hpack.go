@@ -180,6 +180,7 @@ type fields struct {
 	method, path, host, requestID string
 	status                        uint16
 	traces                        traces
+	packing                       packing
 	unknown                       bool // some could not be known
 }
 
@@ -195,6 +196,8 @@ func (d *Decoder) take(f *fields, h header, value []byte) {
 		f.host = d.text(value, maxHost)
 	case headerRequestID:
 		f.requestID = d.text(value, maxRequestID)
+	case headerContentEncoding:
+		f.packing = packingOf(value)
 	case headerStatus:
 		f.status = 0
 		if len(value) == 3 {

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"compress/gzip"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 func modelServer(t *testing.T) *httptest.Server {
 	bodies := map[string]string{
 		"/v1/chat/completions": openAI, "/v1/messages": anthropic, "/v1beta/models/gemini-2.5-flash:generateContent": gemini,
+		"/packed/chat": openAI, "/packed/stream": anthropicStream,
 		"/stream/chat": openAIStream, "/stream/messages": anthropicStream, "/stream/responses": responses,
 		"/long": strings.Replace(openAI, "a secret", strings.Repeat("a secret ", 20000), 1),
 	}
@@ -31,6 +33,13 @@ func modelServer(t *testing.T) *httptest.Server {
 				continue
 			}
 			w.Header().Set("Set-Cookie", strings.Repeat("hush", 200))
+			if strings.HasPrefix(path, "/packed") {
+				w.Header().Set("Content-Encoding", "gzip")
+				z := gzip.NewWriter(w)
+				_, _ = io.WriteString(z, body)
+				_ = z.Close()
+				return
+			}
 			if !strings.HasPrefix(path, "/stream") {
 				_, _ = io.WriteString(w, body)
 				return
@@ -51,6 +60,8 @@ func modelServer(t *testing.T) *httptest.Server {
 var modelAnswers = map[string]string{
 	"/v1/chat/completions": "chatcmpl-1 gpt-4o-2024-08-06 tool_calls 19/10", "/v1/messages": "msg_01 claude-sonnet-4 tool_use 2095/503",
 	"/v1beta/models/gemini-2.5-flash:generateContent": "abc-_123 gemini-2.5-flash stop 11/73",
+	"/packed/chat":      "chatcmpl-1 gpt-4o-2024-08-06 tool_calls 19/10",
+	"/packed/stream":    "msg_02 claude-sonnet-4 end_turn 25/15",
 	"/stream/chat":      "chatcmpl-2 gpt-4o stop 5/6",
 	"/stream/messages":  "msg_02 claude-sonnet-4 end_turn 25/15",
 	"/stream/responses": "resp_1 o3  36/87",
@@ -171,6 +182,9 @@ func TestKernelAnswers(t *testing.T) {
 			}
 			if got := answerOf(c[0]); got != want || int(c[0].Process.PID) != pid || c[0].HTTP.Status != 200 || c[0].Tuple != s[0].Tuple.Reverse() {
 				t.Errorf("%s: %q, want %q: %+v", path+"/"+name, got, want, c[0])
+			}
+			if one := !strings.HasPrefix(name, "go"); c[0].TID == 0 || one && int(c[0].TID) != pid { // they have one thread
+				t.Errorf("%s: by thread %d", path+"/"+name, c[0].TID)
 			}
 			if got := answerOf(s[0]); got != "   0/0" {
 				t.Errorf("%s: at the server %q", path+"/"+name, got)

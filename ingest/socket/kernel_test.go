@@ -249,6 +249,9 @@ import time; time.sleep(0.6)`, server.Listener.Addr().String(), "/first", "/slow
 		if int(client.Process.PID) != pid || int(accepted.Process.PID) != os.Getpid() {
 			t.Errorf("%s: client is process %d, want %d; server is %d, want %d", path, client.Process.PID, pid, accepted.Process.PID, os.Getpid())
 		}
+		if alone := pid != os.Getpid(); client.TID == 0 || alone && int(client.TID) != pid || accepted.TID == 0 {
+			t.Errorf("%s: threads %d and %d", path, client.TID, accepted.TID)
+		}
 		if client.Tuple != accepted.Tuple.Reverse() || !client.Tuple.Complete() {
 			t.Errorf("%s: tuples %v and %v are not two ends", path, client.Tuple, accepted.Tuple)
 		}
@@ -407,13 +410,11 @@ func TestKernelVeth(t *testing.T) {
 	defer server.Close()
 	var pid int
 	w := watch(t, func() {
-		// It joins the cgroup first: within the namespace /sys is another. It waits
-		// before it asks: a request that overtakes the end of the handshake is not seen
-		// at the server.
+		// It joins the cgroup first: within the namespace /sys is another. Its request
+		// may overtake the end of the handshake.
 		cmd := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec ip netns exec "$2" python3 -c '
-import http.client, sys, time
+import http.client, sys
 c = http.client.HTTPConnection(sys.argv[1])
-c.connect(); time.sleep(0.1)
 c.request("GET", "/from-pod"); c.getresponse().read()' "$3"`, "sh", cgroup, name, listener.Addr().String())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)

@@ -216,6 +216,7 @@ func (s *Source) tick() error {
 	s.counts.Store(&Counts{
 		Lost: s.Lost, Bad: s.Bad, Unread: s.Unread, Unfollowed: s.told,
 		Unreadable: d.Unreadable, Unknown: d.Unknown, Forgotten: d.Forgotten,
+		Opaque: d.answers.unread, Plain: d.plain,
 	})
 	return nil
 }

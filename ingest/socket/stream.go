@@ -2,6 +2,7 @@ package socket
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/sennit-io/sennit/bpf"
@@ -24,6 +25,8 @@ type stream struct {
 	requestID string
 
 	goroutine, parent uint64
+	tid               uint32
+	packing           packing
 	body              bool    // of the response, has begun
 	answer            *answer // nil where none is read
 }
@@ -69,14 +72,14 @@ func (d *Decoder) headers(c *conn, x *http2, f *bpf.Frame, fs *fields, size int,
 		s.asked, s.start, s.trace, s.requestID = true, h.begun, fs.traces.best(), fs.requestID
 		s.http.Method, s.http.Host, s.http.Path = fs.method, fs.host, fs.path
 		if c.role == event.RoleClient { // a server reads all streams in one
-			s.goroutine, s.parent = h.goroutine, h.parent
+			s.goroutine, s.parent, s.tid = h.goroutine, h.parent, h.tid
 		}
 	case request || fs.status > 0 && fs.status < 200:
 	case fs.status != 0 && (s == nil || !s.answered):
 		// Within TLS the call that reads the response may return before the one
 		// that wrote the request.
 		s = d.stream(c, x, f, b)
-		s.answered, s.firstByte, s.http.Status = true, h.begun, fs.status
+		s.answered, s.firstByte, s.http.Status, s.packing = true, h.begun, fs.status, fs.packing
 	}
 	if s == nil {
 		return
@@ -156,13 +159,16 @@ func (d *Decoder) finishStream(cookie uint64, c *conn, s *stream, b *event.Batch
 	*e = event.Exchange{
 		Cookie: event.SocketCookie(cookie), Tuple: c.tuple, Role: c.role, StreamID: s.id, Protocol: "h2",
 		Start: d.wall(s.start), HTTP: s.http, Trace: s.trace, RequestID: s.requestID,
-		Process: c.process, Goroutine: s.goroutine, ParentGo: s.parent, Workload: d.workload(c.of),
+		Process: c.process, TID: s.tid, Goroutine: s.goroutine, ParentGo: s.parent, Workload: d.workload(c.of),
 	}
 	if !s.answered {
 		d.add(b, event.KindHTTPHead, s.start, cookie, uint64(s.id)).Payload = e
 		return
 	}
 	e.FirstByte, e.BytesOut, e.BytesIn = d.wall(s.firstByte), s.bytes[bpf.Out], s.bytes[bpf.In]
+	if !c.plain && c.role == event.RoleClient && s.http.Method == http.MethodPost {
+		d.plain++
+	}
 	d.tell(e, s.answer)
 	e.Degraded = s.degraded
 	d.add(b, event.KindExchange, max(s.last[1-c.outgoing()], s.firstByte), cookie, s.start, uint64(s.id)).Payload = e

@@ -155,22 +155,25 @@ type Exchange struct {
 	Protocol string `json:"protocol,omitzero"` // "http/1.1", "h2"
 	// Start is the first byte of the request, FirstByte the first of the
 	// response.
-	Start      Time         `json:"start,omitzero"`
-	FirstByte  Time         `json:"first_byte,omitzero"`
-	BytesOut   uint64       `json:"bytes_out,omitzero,string"`
-	BytesIn    uint64       `json:"bytes_in,omitzero,string"`
-	HTTP       HTTP         `json:"http,omitzero"`
-	Trace      TraceContext `json:"trace,omitzero"`
-	RequestID  string       `json:"request_id,omitzero"`
-	Process    ProcessRef   `json:"process,omitzero"`
-	TID        uint32       `json:"tid,omitzero"`
-	Goroutine  uint64       `json:"goroutine,omitzero,string"`
-	ParentGo   uint64       `json:"parent_goroutine,omitzero,string"`
-	ResponseID string       `json:"response_id,omitzero"`
-	Model      string       `json:"model,omitzero"`
-	Usage      Usage        `json:"usage,omitzero"`
-	Workload   Workload     `json:"workload,omitzero"`
-	Response   bool         `json:"response,omitzero"` // of a head: it is a response's
+	Start     Time         `json:"start,omitzero"`
+	FirstByte Time         `json:"first_byte,omitzero"`
+	BytesOut  uint64       `json:"bytes_out,omitzero,string"`
+	BytesIn   uint64       `json:"bytes_in,omitzero,string"`
+	HTTP      HTTP         `json:"http,omitzero"`
+	Trace     TraceContext `json:"trace,omitzero"`
+	RequestID string       `json:"request_id,omitzero"`
+	Process   ProcessRef   `json:"process,omitzero"`
+	// TID is the thread that wrote or read the request, numbered as Process is: by the
+	// node, not within a container. What spans call thread.id is a number of the
+	// program's runtime, and is compared with nothing.
+	TID        uint32   `json:"tid,omitzero"`
+	Goroutine  uint64   `json:"goroutine,omitzero,string"`
+	ParentGo   uint64   `json:"parent_goroutine,omitzero,string"`
+	ResponseID string   `json:"response_id,omitzero"`
+	Model      string   `json:"model,omitzero"`
+	Usage      Usage    `json:"usage,omitzero"`
+	Workload   Workload `json:"workload,omitzero"`
+	Response   bool     `json:"response,omitzero"` // of a head: it is a response's
 	// ResponseModel is the model that answered, which may be a version of Model,
 	// and Finish the first finish reason, lower case.
 	ResponseModel string `json:"response_model,omitzero"`

@@ -192,7 +192,7 @@ var (
 	descNoRoom    = prometheus.NewDesc("sennit_pods_refused_total", "Pods that the directory had no room for.", nil, nil)
 	descUp        = prometheus.NewDesc("sennit_source_up", "Whether the stream of an agent is followed.", []string{"source"}, nil)
 	descHooks     = prometheus.NewDesc("sennit_shim_hook", "Whether a place in the kernel is watched; all is 0 where the shim could not be loaded.", []string{"hook"}, nil)
-	descBlind     = prometheus.NewDesc("sennit_shim_problems_total", "What the shim did not see or could not read: records that did not fit (lost) or are damaged (bad), heads that were none (unreadable), header blocks of HTTP/2 that refer to what was not seen (unknown), connections that were forgotten for want of room, processes whose TLS was not looked into (unfollowed), pieces of answers within TLS that were not copied (unread).", []string{"what"}, nil)
+	descBlind     = prometheus.NewDesc("sennit_shim_problems_total", "What the shim did not see or could not read: records that did not fit (lost) or are damaged (bad), heads that were none (unreadable), header blocks of HTTP/2 that refer to what was not seen (unknown), connections that were forgotten for want of room, processes whose TLS was not looked into (unfollowed), pieces of answers within TLS that were not copied (unread), answers to a POST within TLS that are neither JSON nor events, also when unpacked (opaque), and outside TLS, which are not looked into (plain).", []string{"what"}, nil)
 	descSpooled   = prometheus.NewDesc("sennit_spool_envelopes", "Envelopes on the disk that the bus does not have yet.", nil, nil)
 	descSpool     = prometheus.NewDesc("sennit_spool_bytes", "Their size.", nil, nil)
 	descGaveUp    = prometheus.NewDesc("sennit_spool_dropped_events_total", "Events that had to make room in a full spool; each is part of a loss.", []string{"source"}, nil)
@@ -331,7 +331,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		c := m.sockets.Counts()
 		for what, n := range map[string]uint64{
 			"lost": c.Lost, "bad": c.Bad, "unreadable": c.Unreadable, "unknown": c.Unknown, "forgotten": c.Forgotten,
-			"unfollowed": c.Unfollowed, "unread": c.Unread,
+			"unfollowed": c.Unfollowed, "unread": c.Unread, "opaque": c.Opaque, "plain": c.Plain,
 		} {
 			count(descBlind, n, what)
 		}
