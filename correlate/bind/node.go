@@ -1,7 +1,10 @@
 package bind
 
 import (
+	"time"
+
 	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -135,6 +138,12 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 			n.decidePairs()
 		}
 	}
+}
+
+// memory is how long a process or socket that is over is remembered: until every call
+// that began while it was there is decided, and what waited for that.
+func (n *Node) memory() time.Duration {
+	return n.cfg.AgentHorizon + 2*link.Epoch + n.cfg.Localize
 }
 
 // Next returns when the node has something to do even if nothing comes in,
