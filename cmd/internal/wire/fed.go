@@ -43,7 +43,7 @@ func (s *fed) take(f *feed, batch []sinks.Record) {
 		after := time.Duration(0)
 		var failed sinks.Failures
 		if errors.As(err, &failed) {
-			if batch, err, after = s.refuse(batch, failed); len(batch) == 0 {
+			if batch, after, err = s.refuse(batch, failed); len(batch) == 0 {
 				return
 			}
 		}
@@ -69,9 +69,9 @@ func (s *fed) take(f *feed, batch []sinks.Record) {
 }
 
 // refuse counts the records that the sink will never take, and returns those that are
-// to be tried again, why the first of them was not taken, and how long the sink asked
-// to be left alone.
-func (s *fed) refuse(batch []sinks.Record, failed sinks.Failures) (again []sinks.Record, why error, after time.Duration) {
+// to be tried again, how long the sink asked to be left alone, and why the first of
+// them was not taken.
+func (s *fed) refuse(batch []sinks.Record, failed sinks.Failures) (again []sinks.Record, after time.Duration, why error) {
 	for _, one := range failed {
 		if one.Permanent {
 			s.refused++
@@ -81,7 +81,7 @@ func (s *fed) refuse(batch []sinks.Record, failed sinks.Failures) (again []sinks
 		again = append(again, batch[one.Index])
 		why, after = cmp.Or(why, one.Err), max(after, one.After)
 	}
-	return again, why, after
+	return again, after, why
 }
 
 func (s *fed) lose(batch []sinks.Record) {
