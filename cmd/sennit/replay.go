@@ -7,6 +7,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -95,6 +96,8 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 				return usagef("--shards, --sort-memory and --width must not be negative")
 			}
 			switch {
+			case o.SinkPatience < 0:
+				return usagef("--sink-patience must not be negative")
 			case rulesDir == "" && (o.AlertsFile != "" || exitOn != "" || compareDir != "" || len(webhooks.urls) > 0):
 				return usagef("--alerts, --exit-on, --compare and --webhook need --rules DIR")
 			case exitOn != "" && detect.Rank(alert.Severity(exitOn)) < 0:
@@ -154,6 +157,7 @@ could not be delivered; 2 for wrong flags or a missing file.`,
 	results.set.StringVar(&o.UnmatchedFile, "unmatched", "", "write the events that belong to no request, or to one of several, to `FILE`, one JSON object a line")
 	results.set.StringArrayVar(&sinks.specs, "sink", nil, "write every revision and its alerts to `SINK`, also several times: "+sinkForms)
 	results.set.BoolVar(&sinks.events, "sink-events", false, sinkEvents)
+	results.set.DurationVar(&o.SinkPatience, "sink-patience", time.Minute, "how long a sink that is away is tried again before it is given up; the error then says what it did not get")
 	judging := newFlagGroup("Judging")
 	judging.set.StringVar(&rulesDir, "rules", "", "judge the timelines by the rules in the folder `DIR`")
 	judging.set.StringVar(&o.AlertsFile, "alerts", "", "write the alerts to `FILE`, one JSON object a line")

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sennit-io/sennit/correlate"
+	"github.com/sennit-io/sennit/correlate/link"
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -125,6 +126,12 @@ func (n *Node) Advance(events []*event.Event, from, end event.Time, out *Out) {
 			n.expireOne(queue(what - 4))
 		}
 	}
+}
+
+// memory is how long a process or socket that is over is remembered: until every call
+// that began while it was there is decided, and what waited for that.
+func (n *Node) memory() time.Duration {
+	return n.cfg.AgentHorizon + 2*link.Epoch + n.cfg.Localize
 }
 
 // Next returns when the node has something to do even if nothing comes in,

@@ -118,7 +118,7 @@ func (n *Node) indexProcess(e *event.Event, x *event.Process) {
 	if e.Kind == event.KindProcessExit {
 		if p := i.find(x.ExecID, x.Process, e.Time); p != nil && p.ended == event.Never {
 			p.ended = e.Time
-			i.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
+			i.ended.push(n.now.Add(n.memory()), p)
 		}
 		n.forgetProcesses()
 		return
@@ -157,7 +157,7 @@ func (n *Node) processOf(e *event.Event, x *event.Process) *process {
 		case p.exec.source != e.Source && p.binary == x.Binary && e.Time.Sub(p.exec.time) < slack && p.exec.time.Sub(e.Time) < slack:
 		default: // the same process runs another binary now
 			p.ended = e.Time
-			i.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
+			i.ended.push(n.now.Add(n.memory()), p)
 			next := i.add(x.Process, x.ExecID, e.Time)
 			if x.Process.StartNS != 0 && p.ref.StartNS != 0 { // not the pid's next owner
 				if next.parent = p.parent; next.parent == nil {

@@ -202,7 +202,7 @@ func (n *Node) indexSocket(e *event.Event, p *event.Socket) {
 	n.serves = n.serves || s.role == event.RoleServer && s.workload == nil
 	if e.Kind == event.KindSocketClose && s.closed == event.Never {
 		s.closed = e.Time
-		i.closing.push(n.now.Add(n.cfg.AgentHorizon), s.number)
+		i.closing.push(n.now.Add(n.memory()), s.number)
 	}
 	n.forgetSockets()
 }
@@ -213,7 +213,7 @@ func (n *Node) supersede(s *socket, before []*socket, at event.Time) {
 	for _, o := range before {
 		if o != s && o.closed == event.Never && (o.tuple() == s.tuple() || o.addr == s.addr && s.addr != 0) {
 			o.closed = at
-			n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), o.number)
+			n.sockets.closing.push(n.now.Add(n.memory()), o.number)
 		}
 	}
 }
@@ -232,14 +232,14 @@ func (n *Node) booted(e *event.Event) {
 			}
 			if s := n.sockets.all.at(number); s.boot == boot && s.closed == event.Never {
 				s.closed = e.Time
-				n.sockets.closing.push(n.now.Add(n.cfg.AgentHorizon), number)
+				n.sockets.closing.push(n.now.Add(n.memory()), number)
 			}
 		}
 		for _, list := range n.processes.byPID {
 			for _, p := range list {
 				if p.ended == event.Never && p.started < e.Time {
 					p.ended = e.Time
-					n.processes.ended.push(n.now.Add(n.cfg.AgentHorizon), p)
+					n.processes.ended.push(n.now.Add(n.memory()), p)
 				}
 			}
 		}

@@ -117,6 +117,7 @@ type condition struct {
 	class   Class
 	why     string    // of a refutable one
 	uses    variables // what it speaks of
+	execs   bool      // of the programs that may be below a step, too
 	gate    gate
 }
 
@@ -131,6 +132,9 @@ func (l *language) compile(text string, subject variables) (*condition, error) {
 	}
 	c := &condition{lists: l.lists, expr: ast.NativeRep().Expr()}
 	c.uses = usedBy(c.expr)
+	celast.PostOrderVisit(c.expr, celast.NewExprVisitor(func(e celast.Expr) {
+		c.execs = c.execs || e.Kind() == celast.SelectKind && e.AsSelect().FieldName() == "execs"
+	}))
 	if other := c.uses &^ (subject | useRequest | useSteps); other != 0 {
 		return nil, &positionError{1, 0, fmt.Errorf("it speaks of %s, which this kind of rule does not have", other)}
 	}

@@ -15,6 +15,7 @@ import (
 // is; the others were judged.
 func (w *Watch) judge(t *timeline.Timeline, want func(rule int) bool) ([]finding, error) {
 	s, v := w.set, &view{t: t, w: w}
+	w.open = 0
 	var errs []error
 	broken := map[int]bool{}
 	fail := func(n int, err error) {
@@ -48,6 +49,8 @@ func (w *Watch) judge(t *timeline.Timeline, want func(rule int) bool) ([]finding
 				fail(n, err)
 			} else if ok {
 				steps[n] = append(steps[n], i)
+			} else if c.execs && on.step.Execs > 0 && c.holdsWithout(on) {
+				w.open = max(w.open, t.Steps[i].Start)
 			}
 		}
 	}
@@ -72,6 +75,16 @@ func (w *Watch) judge(t *timeline.Timeline, want func(rule int) bool) ([]finding
 	}
 	slices.SortFunc(found, func(a, b finding) int { return cmp.Compare(a.rule, b.rule) })
 	return found, errors.Join(errs...)
+}
+
+// holdsWithout reports whether a condition holds if the programs that may be below the
+// step turn out to be others'.
+func (c *condition) holdsWithout(on subject) bool {
+	s := *on.step
+	s.Execs = 0
+	on.step = &s
+	ok, err := c.holds(&on)
+	return ok && err == nil
 }
 
 // events returns the rules that may hold for an event, as far as it alone tells: what

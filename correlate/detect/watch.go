@@ -43,6 +43,7 @@ type Watch struct {
 	once  map[string]event.Time // rule and request or subject → when told early
 	swept event.Time
 	observed
+	open event.Time // the start of the last step judged of which it is open which programs are below it
 	lost uint64
 }
 
@@ -155,7 +156,8 @@ func (w *Watch) forget(n int) {
 			delete(w.hits, h.fact.id)
 		}
 	}
-	w.queue = slices.Delete(w.queue, 0, n)
+	clear(w.queue[:n])
+	w.queue = w.queue[n:] // moving the rest would cost as much as all that is there
 }
 
 // Live judges an open timeline by the monotone rules, on what is joined exactly.
@@ -222,9 +224,13 @@ func (w *Watch) Closed(t *timeline.Timeline, watermark event.Time) (Verdict, err
 		return v, nil
 	}
 	found, err := w.judge(t, func(int) bool { return true })
+	w.explain(t)
+	var until event.Time
+	if due := w.open.Add(w.opts.Claim + decided); w.open > 0 && due > watermark && len(w.held) < maxHeld {
+		until = due
+	}
 	found = append(found, w.ofEvents(t, &err)...)
 	slices.SortStableFunc(found, func(a, b finding) int { return cmp.Compare(a.rule, b.rule) })
-	var until event.Time
 	for i := range found {
 		f := &found[i]
 		a := w.set.alert(t, f)
@@ -243,6 +249,9 @@ func (w *Watch) Closed(t *timeline.Timeline, watermark event.Time) (Verdict, err
 	}
 	return v, err
 }
+
+// decided is how long after the claim horizon it is known which tool ran which program.
+const decided = 3 * time.Minute
 
 // due is when nothing can refute a finding any more. Children are exported before
 // their parents, so a span of the agent or the server around it says that those

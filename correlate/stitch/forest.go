@@ -1,7 +1,10 @@
 package stitch
 
 import (
+	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sennit-io/sennit/correlate"
@@ -57,7 +60,6 @@ type forest struct {
 
 	spans     map[event.SpanID]int32
 	events    map[event.ID]int32 // exchanges, execs
-	serverOf  map[event.SpanID]int32
 	messages  map[message]int32
 	evidence  map[evidence]int32
 	causes    map[event.ID]event.ID
@@ -70,7 +72,32 @@ type forest struct {
 	edgeNodes []int32
 	rootNodes []int32 // those that an edge request may have caused
 	found     []match
-	logs      bool // some row is a log record
+	logs      []int32 // log records, by parent once they are related
+	callers   []caller
+	servers   []caller // server spans by their parent
+	on        []int32  // exchanges by cookie, once indexed
+	indexed   bool
+}
+
+// caller is the span that a node names as its caller.
+type caller struct {
+	id   event.SpanID
+	node int32
+}
+
+// calledBy returns those of a sorted list that name the span.
+func calledBy(list []caller, id event.SpanID) []caller {
+	from, _ := slices.BinarySearchFunc(list, id, func(c caller, id event.SpanID) int { return bytes.Compare(c.id[:], id[:]) })
+	to := from
+	for to < len(list) && list[to].id == id {
+		to++
+	}
+	return list[from:to]
+}
+
+// sortCallers puts those of one caller side by side, in the order in which they are.
+func sortCallers(list []caller) {
+	slices.SortStableFunc(list, func(a, b caller) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
 // message is a request on a connection, until its response is seen.
@@ -90,7 +117,7 @@ type evidence struct {
 
 func newForest() *forest {
 	return &forest{
-		spans: make(map[event.SpanID]int32), events: make(map[event.ID]int32), serverOf: make(map[event.SpanID]int32),
+		spans: make(map[event.SpanID]int32), events: make(map[event.ID]int32),
 		messages: make(map[message]int32), evidence: make(map[evidence]int32),
 		causes: make(map[event.ID]event.ID), under: make(map[event.ID]event.SpanID), peers: make(map[event.ID]event.ID), spanOf: make(map[event.ID]event.SpanID),
 	}
@@ -109,7 +136,6 @@ func (f *forest) clear(size int) {
 	f.biggest = max(f.biggest, size)
 	clear(f.spans)
 	clear(f.events)
-	clear(f.serverOf)
 	clear(f.messages)
 	clear(f.evidence)
 	clear(f.causes)
@@ -120,7 +146,8 @@ func (f *forest) clear(size int) {
 
 // build makes the forest of the rows, which must be in canonical order.
 func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
-	f.rows, f.links, f.edgeNodes, f.logs = rows, links, f.edgeNodes[:0], false
+	f.rows, f.links, f.edgeNodes, f.logs, f.on = rows, links, f.edgeNodes[:0], f.logs[:0], f.on[:0]
+	f.indexed = false
 	f.nodes, f.next, f.of, f.duplicate = f.nodes[:0], f.next[:0], f.of[:0], f.duplicate[:0]
 	f.clear(max(len(rows), len(links)))
 	for _, l := range links {
@@ -148,6 +175,7 @@ func (f *forest) build(rows []correlate.Row, links []correlate.Link) {
 	f.relate()
 	f.adopt()
 	f.resolve()
+	slices.SortStableFunc(f.logs, func(a, b int32) int { return cmp.Compare(f.nodes[a].parent, f.nodes[b].parent) })
 }
 
 func (f *forest) newNode(i int32, k nodeKind) int32 {
@@ -257,8 +285,7 @@ func (f *forest) place(i int32) {
 	case *event.Syscall:
 		f.newNode(i, nodeSyscall)
 	case *event.SpanLog:
-		f.logs = true
-		f.newNode(i, nodeLog)
+		f.logs = append(f.logs, f.newNode(i, nodeLog))
 	default:
 		f.placeEvidence(i, nodeOther)
 	}
@@ -307,13 +334,13 @@ func (f *forest) fold() {
 
 // observe joins each exchange with the claim about it.
 func (f *forest) observe() {
+	f.servers = f.servers[:0]
 	for n := range f.nodes {
 		if s := f.nodes[n].span; s != nil && s.Kind == event.SpanKindServer {
-			if _, ok := f.serverOf[s.ParentID]; !ok {
-				f.serverOf[s.ParentID] = int32(n)
-			}
+			f.servers = append(f.servers, caller{s.ParentID, int32(n)})
 		}
 	}
+	sortCallers(f.servers)
 	for n := range f.nodes {
 		if f.nodes[n].kind == nodeExchange {
 			f.observeOne(int32(n))
@@ -360,13 +387,10 @@ func (f *forest) observeOne(n int32) {
 // serverSpan finds the server span that has the wire's span as its parent and
 // ran during the exchange.
 func (f *forest) serverSpan(wire event.SpanID, x *node) int32 {
-	first, ok := f.serverOf[wire]
-	if !ok {
-		return none
-	}
-	for n := first; int(n) < len(f.nodes); n++ { // retries share the parent
+	for _, c := range calledBy(f.servers, wire) { // retries share the parent
+		n := c.node
 		s := f.nodes[n].span
-		if s == nil || s.ParentID != wire || s.Kind != event.SpanKindServer || f.nodes[n].exchange != nil {
+		if f.nodes[n].exchange != nil {
 			continue
 		}
 		if s.Start <= x.end.Add(skew) && f.nodes[n].end >= x.start.Add(-skew) && sameEnd(s, x.exchange) {

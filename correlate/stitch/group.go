@@ -63,6 +63,7 @@ type entry struct {
 	rooted     bool // its root has ended; else it was closed by silence
 	start, end event.Time
 	rows       []held
+	open       int // rows that wait for a settling point
 	revision   uint32
 	next       event.Time // no revision before
 	print      uint64     // of what was last published

@@ -20,6 +20,8 @@ type maker struct {
 	ids    []string // node → step id
 	nodes  []string
 	agents []string // node → its agent
+	shown  []int32  // the nodes that have an id, as they were in the last timeline
+	told   []int32  // those whose agent is known
 	fields attributes
 	// What the steps of one timeline share.
 	text   text
@@ -56,11 +58,13 @@ func (m *maker) make(f *forest, g *group, e *entry, nodes []int32) *timeline.Tim
 	}
 	m.slabs(f)
 	t.Truncated += e.dropped
-	m.ids = slices.Grow(m.ids[:0], len(f.nodes))[:len(f.nodes)]
-	clear(m.ids)
+	m.forget()
+	m.ids = room(m.ids, len(f.nodes))
+	m.agents = room(m.agents, len(f.nodes))
 	for _, n := range m.order {
 		id := f.rows[f.nodes[n].first].Event.ID
 		m.ids[n] = m.text.hex(id[:8])
+		m.shown = append(m.shown, n)
 	}
 	root := m.order[0]
 	for _, n := range m.order {
@@ -121,6 +125,27 @@ func (m *maker) cut(f *forest, t *timeline.Timeline, root int32) int32 {
 	}
 	m.order = m.order[:len(t.Steps)]
 	return root
+}
+
+// forget empties what the last timeline wrote into the lists by node. It does not
+// clear them: a forest may have many more nodes than the request that is made of it.
+func (m *maker) forget() {
+	for _, n := range m.shown {
+		m.ids[n] = ""
+	}
+	for _, n := range m.told {
+		m.agents[n] = ""
+	}
+	m.shown, m.told = m.shown[:0], m.told[:0]
+}
+
+// room returns a list with at least n places, of which those that list did not have
+// are empty.
+func room(list []string, n int) []string {
+	if n > len(list) {
+		list = append(list, make([]string, n-len(list))...)
+	}
+	return list
 }
 
 // traces lists the trace ids of the entry, the one that names it first.
@@ -244,14 +269,10 @@ func unclaimed(f *forest, n int32) bool {
 
 // logs adds the log records of a step's span.
 func (m *maker) logs(f *forest, n int32) {
-	if !f.logs {
-		return
-	}
-	for l := range f.nodes {
-		if nd := &f.nodes[l]; nd.kind == nodeLog && nd.parent == n {
-			id := f.rows[nd.first].Event.ID
-			m.events = append(m.events, m.text.hex(id[:]))
-		}
+	at, _ := slices.BinarySearchFunc(f.logs, n, func(l, n int32) int { return cmp.Compare(f.nodes[l].parent, n) })
+	for ; at < len(f.logs) && f.nodes[f.logs[at]].parent == n; at++ {
+		id := f.rows[f.nodes[f.logs[at]].first].Event.ID
+		m.events = append(m.events, m.text.hex(id[:]))
 	}
 }
 
@@ -290,9 +311,7 @@ func (m *maker) skew(f *forest, n int32) time.Duration {
 // agentsOf finds the agent of every node: that of the nearest agent span above
 // it, since model and tool spans seldom name theirs.
 func (m *maker) agentsOf(f *forest) []string {
-	names := slices.Grow(m.agents[:0], len(f.nodes))[:len(f.nodes)]
-	clear(names)
-	m.agents = names
+	names := m.agents
 	var find func(n int32, depth int) string
 	find = func(n int32, depth int) string {
 		if n == none || depth > len(f.nodes) {
@@ -303,9 +322,12 @@ func (m *maker) agentsOf(f *forest) []string {
 		}
 		if s := f.nodes[n].span; s != nil && s.GenAI.Agent != "" {
 			names[n] = s.GenAI.Agent
-			return names[n]
+		} else {
+			names[n] = find(f.nodes[n].parent, depth+1)
 		}
-		names[n] = find(f.nodes[n].parent, depth+1)
+		if names[n] != "" {
+			m.told = append(m.told, n)
+		}
 		return names[n]
 	}
 	for _, n := range m.order {

@@ -1,7 +1,9 @@
 package stitch
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sennit-io/sennit/schemas/event"
@@ -92,19 +94,28 @@ func (f *forest) causeOf(id event.ID) (int32, bool) {
 // event's time, of those of this group. On a connection that is kept alive the
 // next one may be another request's, so there is no slack.
 func (f *forest) exchangeOn(c event.SocketCookie, e *event.Event) int32 {
-	found := none
-	for n := range f.nodes {
-		nd := &f.nodes[n]
-		if nd.exchange == nil || nd.exchange.Cookie != c || nd.fold != none {
-			continue
+	cookie := func(n int32) event.SocketCookie { return f.nodes[n].exchange.Cookie }
+	if !f.indexed {
+		f.indexed = true
+		for n := range f.nodes {
+			if nd := &f.nodes[n]; nd.exchange != nil && nd.fold == none {
+				f.on = append(f.on, int32(n))
+			}
 		}
+		slices.SortStableFunc(f.on, func(a, b int32) int { return cmp.Compare(cookie(a), cookie(b)) })
+	}
+	found := none
+	at, _ := slices.BinarySearchFunc(f.on, c, func(n int32, c event.SocketCookie) int { return cmp.Compare(cookie(n), c) })
+	for ; at < len(f.on) && cookie(f.on[at]) == c; at++ {
+		n := f.on[at]
+		nd := &f.nodes[n]
 		if seen := f.rows[nd.seen].Event; seen.Node != e.Node || e.Time < nd.exchange.Start || seen.Time < e.Time {
 			continue
 		}
 		if found != none {
 			return none
 		}
-		found = int32(n)
+		found = n
 	}
 	return found
 }
@@ -123,39 +134,79 @@ func (f *forest) adopt() {
 			f.rootNodes = append(f.rootNodes, int32(n))
 		}
 	}
-	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.calledBy(nd, e) }, true)
-	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.inferredBelow(nd, ed) }, false)
+	f.adoptCalled()
+	f.adoptBy(func(nd, ed *node, e *event.EdgeRequest) bool { return f.inferredBelow(nd, ed) })
 	inside := func(tolerance time.Duration) func(nd, ed *node, e *event.EdgeRequest) bool {
 		return func(nd, ed *node, e *event.EdgeRequest) bool {
 			return ed.start.Add(-tolerance) <= nd.start && nd.end <= ed.end.Add(tolerance) &&
 				nd.end.Sub(nd.start) <= ed.end.Sub(ed.start)+slack && f.sameTrace(nd, e) && f.backend(nd, e)
 		}
 	}
-	f.adoptBy(inside(0), false)
-	f.adoptBy(inside(skew), false)
+	f.adoptBy(inside(0))
+	f.adoptBy(inside(skew))
 }
 
 // slack is what two stamps of one moment on one clock may differ by.
 const slack = 5 * time.Millisecond
 
-// adoptBy gives each root to the only edge request it fits. Unless it retried,
-// an edge request takes one root: the only one that fits it.
-func (f *forest) adoptBy(fits func(nd, ed *node, e *event.EdgeRequest) bool, retried bool) {
+// adoptCalled gives the roots to the edge requests whose own span called them: an edge
+// request that was retried called several.
+func (f *forest) adoptCalled() {
+	f.found, f.callers = f.found[:0], f.callers[:0]
+	for _, n := range f.rootNodes {
+		nd := &f.nodes[n]
+		var by event.SpanID
+		if nd.span != nil {
+			by = nd.span.ParentID
+			f.callers = append(f.callers, caller{by, n})
+		}
+		if nd.exchange != nil && nd.exchange.Trace.SpanID != by {
+			f.callers = append(f.callers, caller{nd.exchange.Trace.SpanID, n})
+		}
+	}
+	sortCallers(f.callers)
+	for _, m := range f.edgeNodes {
+		e := f.rows[f.nodes[m].first].Event.Payload.(*event.EdgeRequest)
+		if e.Trace.SpanID.IsZero() {
+			continue
+		}
+		for _, c := range calledBy(f.callers, e.Trace.SpanID) {
+			if f.sameTrace(&f.nodes[c.node], e) {
+				f.fit(c.node, m)
+			}
+		}
+	}
+	f.give(true)
+}
+
+// adoptBy gives each root to the only edge request it fits, and each edge request the
+// only root that fits it.
+func (f *forest) adoptBy(fits func(nd, ed *node, e *event.EdgeRequest) bool) {
 	f.found = f.found[:0]
 	for _, m := range f.edgeNodes {
 		ed := &f.nodes[m]
-		if ed.taken && !retried {
+		if ed.taken {
 			continue
 		}
 		e := f.rows[ed.first].Event.Payload.(*event.EdgeRequest)
 		for _, n := range f.rootNodes {
 			if nd := &f.nodes[n]; nd.parent == none && fits(nd, ed, e) {
-				f.found = append(f.found, match{n, m})
-				nd.fits++
-				ed.fits++
+				f.fit(n, m)
 			}
 		}
 	}
+	f.give(false)
+}
+
+func (f *forest) fit(root, edge int32) {
+	f.found = append(f.found, match{root, edge})
+	f.nodes[root].fits++
+	f.nodes[edge].fits++
+}
+
+// give makes what was found so: each root goes to the only edge request it fits, and,
+// unless it retried, an edge request takes the only root that fits it.
+func (f *forest) give(retried bool) {
 	for _, m := range f.found {
 		nd, ed := &f.nodes[m.node], &f.nodes[m.edge]
 		if nd.fits == 1 && (retried || ed.fits == 1) {
@@ -170,15 +221,6 @@ func (f *forest) adoptBy(fits func(nd, ed *node, e *event.EdgeRequest) bool, ret
 
 // match is a root that fits an edge request.
 type match struct{ node, edge int32 }
-
-// calledBy reports whether the balancer's own span is the caller of the node.
-func (f *forest) calledBy(nd *node, e *event.EdgeRequest) bool {
-	id := e.Trace.SpanID
-	if id.IsZero() || !f.sameTrace(nd, e) {
-		return false
-	}
-	return nd.span != nil && nd.span.ParentID == id || nd.exchange != nil && nd.exchange.Trace.SpanID == id
-}
 
 // inferredBelow reports whether bind found the edge request to be the likely
 // cause of the node.

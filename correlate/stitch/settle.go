@@ -94,9 +94,7 @@ func (s *Stitcher) pool(g *group) (rows []correlate.Row, links []correlate.Link,
 func (g *group) crowded() bool { return len(g.entries) > 8 }
 
 // unsettled reports whether some of the entry's rows wait for a settling point.
-func (e *entry) unsettled() bool {
-	return slices.ContainsFunc(e.rows, func(h held) bool { return !h.counted() })
-}
+func (e *entry) unsettled() bool { return e.open > 0 }
 
 // trees lists the roots, those of known entries among them.
 func (s *Stitcher) trees(pooled []*entry) []tree {
@@ -289,7 +287,7 @@ func (s *Stitcher) open(g *group, trees []tree, now event.Time) {
 func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pooled []*entry) {
 	f := s.forest
 	for _, e := range pooled {
-		e.rows = e.rows[:0]
+		e.rows, e.open = e.rows[:0], 0
 	}
 	g.active = g.active[:0]
 	if len(trees) > 0 && len(g.entries) == 1 && cap(g.entries[0].rows) < len(rows) {
@@ -312,7 +310,9 @@ func (s *Stitcher) distribute(g *group, trees []tree, rows []correlate.Row, pool
 				s.arena.Drop(h.ref)
 				continue
 			}
-			e.rows = append(e.rows, h)
+			if e.rows = append(e.rows, h); !h.counted() {
+				e.open++
+			}
 		} else {
 			g.active = append(g.active, h)
 		}
@@ -366,6 +366,9 @@ func (s *Stitcher) reschedule(g *group, trees []tree, now event.Time) {
 	}
 	for _, e := range g.entries {
 		retire = max(retire, e.closed.Add(s.cfg.Retention))
+		if !e.unsettled() {
+			continue
+		}
 		if i := slices.IndexFunc(e.rows, func(h held) bool { return !h.counted() }); i >= 0 {
 			s.schedule(g, now+1, max(e.next, e.rows[i].time.Add(s.cfg.Lateness)))
 		}

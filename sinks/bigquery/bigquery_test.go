@@ -145,6 +145,15 @@ func TestRevisions(t *testing.T) {
 	write(t, s, view("d", 3))
 	same(t, "a timeline that is closed", []string{"a 2 0", "c 17 0", "d 1 0", "e 0 2"}, names(srv, "timelines", "timeline_id", "revision", "update"))
 	same(t, "steps of open timelines", []string{"a 1 s0", "a 1 s0", "a 2 s0", "a 2 s1", "b 1 s0", "b 1 s0"}, names(srv, "steps", "timeline_id", "revision", "step_id"))
+
+	// A view that is taken back has no row, whatever views of before come again; once its
+	// request has closed it has one.
+	back := func(tl *timeline.Timeline) { tl.State, tl.Update, tl.SupersededBy = timeline.Open, 3, "e" }
+	write(t, s, record("e", 0, 0, back))
+	write(t, s, view("e", 2))
+	same(t, "a view that was taken back", []string{"a 2 0", "c 17 0", "d 1 0"}, names(srv, "timelines", "timeline_id", "revision", "update"))
+	write(t, s, record("e", 1, 1))
+	same(t, "its request", []string{"a 2 0", "c 17 0", "d 1 0", "e 1 0"}, names(srv, "timelines", "timeline_id", "revision", "update"))
 }
 
 // The rows that BigQuery refuses take only their own records with them.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,9 +21,13 @@ type viewer struct {
 	t     *testing.T
 	began time.Time
 	log   []string
+	away  bool
 }
 
 func (v *viewer) Write(_ context.Context, batch []sinks.Record) error {
+	if v.away {
+		return errors.New("away")
+	}
 	var list []string
 	for _, r := range batch {
 		var tl timeline.Timeline
@@ -97,6 +102,39 @@ func TestOpenRequestsAreShown(t *testing.T) {
 		}
 		if len(w.changed) != mostOpen || w.missed != 5 {
 			t.Errorf("%d are kept, %d missed", len(w.changed), w.missed)
+		}
+	})
+}
+
+// What was shown does not stay: a part of another request is taken back when the sink is
+// there again, and a request of which nothing more comes some time later.
+func TestNothingIsShownForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &viewer{t: t, began: time.Now()}
+		wants := fanout.Config{Name: "a", Sink: v, Open: true}
+		w := newShowing([]fanout.Config{wants}, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.run(ctx, []*lane{{Lane: fanout.New(wants)}}) }()
+		time.Sleep(500 * time.Millisecond)
+		w.take(&timeline.Timeline{ID: "part", Update: 1, State: timeline.Open})
+		w.take(&timeline.Timeline{ID: "silent", Update: 4, State: timeline.Open})
+		time.Sleep(time.Minute)
+		v.away = true
+		w.take(&timeline.Timeline{ID: "whole", Revision: 1, State: timeline.Closed, TraceIDs: []string{"whole", "part"}})
+		time.Sleep(3 * time.Minute)
+		v.away = false
+		time.Sleep(5 * time.Hour)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		want := "1m0s: part#1 silent#4\n5m0s: part#2>whole\n2h2m0s: silent#5>silent"
+		if got := strings.Join(v.log, "\n"); got != want {
+			t.Errorf("it was shown\n%s\nwant\n%s", got, want)
+		}
+		if len(w.shown)+len(w.gone)+len(w.changed) != 0 {
+			t.Errorf("%d, %d and %d are kept", len(w.shown), len(w.gone), len(w.changed))
 		}
 	})
 }

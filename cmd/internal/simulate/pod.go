@@ -56,6 +56,7 @@ type pod struct {
 	ip          netip.Addr
 	container   string // 64 hex digits
 	cgroup      event.CgroupID
+	nameless    int64 // when a program last began in it that names neither trace nor tool
 	netns       uint32
 	endpoint    uint32 // Hubble's endpoint id
 	main        *process

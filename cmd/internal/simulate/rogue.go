@@ -25,7 +25,8 @@ type act struct {
 	kind rogueAct
 	fact *fact
 	// Something was written that tells of it. A process must be tied to its request,
-	// and a claim to one that shares its trace id with no other; of a forged trace id
+	// and a claim to one that shares its trace id with no other, while no program began
+	// in its pod that it might be about; of a forged trace id
 	// the load balancer's log, which is a sample, must name both clients: what comes
 	// from the balancer has its address.
 	findable bool
@@ -33,7 +34,7 @@ type act struct {
 
 // did notes what a request did that it should not have.
 func (w *world) did(r *request, f *fact) {
-	r.acts = append(r.acts, act{kind: r.rogue, fact: f, findable: r.rogue == rogueClaim && !r.shared || r.rogue == rogueEgress})
+	r.acts = append(r.acts, act{kind: r.rogue, fact: f, findable: r.rogue == rogueEgress})
 }
 
 // tellActs writes what a finished request did, and what those did that forged its trace

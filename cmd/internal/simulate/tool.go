@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/sennit-io/sennit/schemas/event"
@@ -89,9 +90,13 @@ func (w *world) runCommand(t *task, h *hop, ru *run) {
 	sp, in := w.toolSpan(h, ru, "run_command", `{"command":"`+command+`"}`)
 	if r != nil && r.rogue == rogueClaim && !r.claimed {
 		r.claimed = true // the span says that a command ran; none did
+		began := w.s.now
 		t.sleep(w.rng.lognormal(40*ms, 0.5))
 		if sp != nil {
+			// Where a program began meanwhile that names neither a trace nor a tool's
+			// command, it may be what the tool ran.
 			w.did(r, nil)
+			r.acts[len(r.acts)-1].findable = !r.shared && h.pod.nameless < began-5*ms
 			w.end(sp)
 		}
 		return
@@ -178,6 +183,9 @@ func (w *world) runChild(t *task, h *hop, parent *process, c childStep, env []st
 
 // process starts a program for a request, with its fact.
 func (w *world) process(h *hop, parent *process, binary, args string, env, rungs []string) *process {
+	if env == nil && !slices.Contains(rungs, timeline.ToolCommand) {
+		h.pod.nameless = w.s.now
+	}
 	pr := w.exec(h.pod, parent, binary, args, env, h.r)
 	f := h.r.fact(kindProcess, h.pod.node)
 	f.start, f.end = h.pod.node.clock(w.s.now), h.pod.node.clock(w.s.now)

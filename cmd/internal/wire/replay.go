@@ -49,8 +49,10 @@ type Options struct {
 	ExitOn  alert.Severity
 	// Webhooks get the alerts, as they are at the end.
 	Webhooks []fanout.Config
-	// Sinks take every revision and its alerts; they are closed.
-	Sinks []NamedSink
+	// Sinks take every revision and its alerts; they are closed. One that is away is
+	// tried again for SinkPatience, then given up: the error says what it did not get.
+	Sinks        []NamedSink
+	SinkPatience time.Duration
 	// Strict makes an error of records and files that could not be read.
 	Strict bool
 	// Messages takes the summary and warnings, and the meter if Meter is set.
@@ -68,7 +70,7 @@ const resultMemory = 256 << 20
 func Replay(ctx context.Context, o Options) error {
 	began := time.Now()
 	tuneGC()
-	feed := newFeed(ctx, o.Sinks)
+	feed := newFeed(ctx, o.Sinks, o.SinkPatience, o.Messages)
 	defer feed.close()
 	statsFile, err := create(o.StatsFile)
 	if err != nil {

@@ -54,12 +54,7 @@ func TestRulesProof(t *testing.T) {
 		found["egress"] = w.evil(t)
 		for _, act := range []string{"exec", "egress", "claim", "forge"} {
 			t.Logf("%s: %d of %d found", act, found[act], done[act])
-			// Of a tool's claim nothing can be said where another program that names no
-			// trace began in its pod meanwhile.
-			least := 0.99
-			if act == "claim" {
-				least = 0.8
-			}
+			const least = 0.99
 			if done[act] == 0 || float64(found[act]) < least*float64(done[act]) {
 				t.Errorf("%s: %d of %d found, want %v of them", act, found[act], done[act], least)
 			}

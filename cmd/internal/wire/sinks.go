@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -31,21 +33,22 @@ const stepBytes = 1200
 
 // feed hands every revision to the sinks as it comes, as a live processor does.
 type feed struct {
-	ctx   context.Context
-	sinks []NamedSink
-	batch []sinks.Record
-	bytes int
-	some  []sinks.Record // those of a batch for a sink that takes no events
+	ctx      context.Context
+	sinks    []*fed
+	patience time.Duration
+	messages io.Writer
+	batch    []sinks.Record
+	bytes    int
+	some     []sinks.Record // those of a batch for a sink that takes no events
 
 	wantEvents bool
-	failed     int   // records that a sink refused, which ends nothing
-	first      error // of them
-	err        error // what ended it
+	err        error // what ended it: no sink is left
 }
 
-func newFeed(ctx context.Context, to []NamedSink) *feed {
-	f := &feed{ctx: ctx, sinks: to}
+func newFeed(ctx context.Context, to []NamedSink, patience time.Duration, messages io.Writer) *feed {
+	f := &feed{ctx: ctx, patience: patience, messages: messages}
 	for _, s := range to {
+		f.sinks = append(f.sinks, &fed{NamedSink: s})
 		f.wantEvents = f.wantEvents || s.Events
 	}
 	return f
@@ -97,25 +100,22 @@ func (f *feed) add(r sinks.Record) {
 	f.bytes += len(r.Data)
 }
 
+// write hands the batch to all sinks. Those that were given up hold up no other; when
+// all were there is nobody to go on for.
 func (f *feed) write() {
+	left := false
 	for _, s := range f.sinks {
 		batch := f.batch
 		if f.wantEvents && !s.Events {
 			batch = f.results()
 		}
-		if len(batch) == 0 {
-			continue
+		if len(batch) > 0 {
+			s.take(f, batch)
 		}
-		err := s.Write(f.ctx, batch)
-		var failed sinks.Failures
-		switch {
-		case err == nil:
-		case errors.As(err, &failed):
-			f.failed += len(failed)
-			f.first = cmp.Or(f.first, fmt.Errorf("sink %s: %w", s.Name, failed[0].Err))
-		default:
-			f.err = cmp.Or(f.err, fmt.Errorf("sink %s: %w", s.Name, err))
-		}
+		left = left || s.gone == nil
+	}
+	if !left {
+		f.err = f.failures(", nor what would have come after them")
 	}
 	clear(f.batch)
 	f.batch, f.bytes = f.batch[:0], 0
@@ -132,19 +132,26 @@ func (f *feed) results() []sinks.Record {
 	return f.some
 }
 
-// close writes what is left and closes the sinks.
+// close writes what is left and closes the sinks. Its error says what was not delivered.
 func (f *feed) close() error {
 	if len(f.batch) > 0 && f.err == nil {
 		f.write()
 	}
 	for _, s := range f.sinks {
 		if err := s.Close(); err != nil {
-			f.err = cmp.Or(f.err, fmt.Errorf("sink %s: %w", s.Name, err))
+			f.err = errors.Join(f.err, fmt.Errorf("sink %s: %w", s.Name, err))
 		}
 	}
-	f.sinks = nil
-	if f.err == nil && f.failed > 0 {
-		f.err = fmt.Errorf("%d results were refused, the first by %w", f.failed, f.first)
+	if failed := f.failures(""); failed != nil && len(f.sinks) > 0 {
+		f.err = cmp.Or(f.err, failed)
 	}
+	f.sinks = nil
 	return f.err
+}
+
+func (f *feed) failures(after string) (err error) {
+	for _, s := range f.sinks {
+		err = errors.Join(err, s.failure(after))
+	}
+	return err
 }
