@@ -44,7 +44,7 @@ type Config struct {
 // Default returns the delays of the design.
 func Default() Config {
 	return Config{
-		Quantum:      time.Second,
+		Quantum:      100 * time.Millisecond,
 		Lateness:     35 * time.Second,
 		Settle:       2 * time.Second,
 		Localize:     5 * time.Second,
