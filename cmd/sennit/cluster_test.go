@@ -95,12 +95,12 @@ func TestNodeSpools(t *testing.T) {
 
 // TestClusterSurvivesKills: node, bus and processor die in turn, and the bus is
 // away for a while; every span that a sender was told is taken gets into its
-// timeline, and no revision is written twice. SENNIT_KILLS scales it.
+// timeline, and no revision is written twice. SENNIT_KILLS scales it, the outage too.
 func TestClusterSurvivesKills(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	kills := 5
+	kills, outage := 5, 10*time.Second
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
-		kills = n
+		kills, outage = n, time.Minute
 	}
 	dir := t.TempDir()
 	port := freePort(t)
@@ -159,7 +159,7 @@ func TestClusterSurvivesKills(t *testing.T) {
 			time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
 			b.kill(t)
 			if i == 0 {
-				time.Sleep(10 * time.Second) // an outage
+				time.Sleep(outage)
 			}
 			b = bus()
 		}

@@ -34,13 +34,17 @@ func TestUpLarge(t *testing.T) {
 		fmt.Fprintf(&body, `{"traceId":%q,"spanId":"%016x","parentSpanId":%q,"name":"%x","kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"}`,
 			trace, i+1, parent, name, kind, end.Add(-time.Second).UnixNano(), end.UnixNano())
 	}
-	if !post(s.otlp, fmt.Appendf(nil, `{"resourceSpans":[{"resource":{},"scopeSpans":[{"spans":[%s]}]}]}`, body.Bytes())) {
-		t.Fatal("the spans are not taken")
-	}
-	for n := range 5 {
-		if !post(s.otlp, request(n)) {
-			t.Fatal("the spans are not taken")
+	send := func(body []byte) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !post(s.otlp, body); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the spans are not taken")
+			}
 		}
+	}
+	send(fmt.Appendf(nil, `{"resourceSpans":[{"resource":{},"scopeSpans":[{"spans":[%s]}]}]}`, body.Bytes()))
+	for n := range 5 {
+		send(request(n))
 	}
 	out := filepath.Join(dir, "timelines.jsonl")
 	waitFor(t, out, 5)

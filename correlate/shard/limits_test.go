@@ -55,7 +55,7 @@ func TestStepsBeyondTheLimitAreCounted(t *testing.T) {
 // What is left out is the end, and no step hangs below one that is: here each began
 // before its parent did, as spans of machines with other clocks do.
 func TestBytesBeyondTheLimitAreCounted(t *testing.T) {
-	const n = 4000
+	const n = 2400
 	name := strings.Repeat("n", 4000)
 	var events []event.Event
 	for i := range n {

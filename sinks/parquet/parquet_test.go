@@ -286,7 +286,7 @@ func TestKilled(t *testing.T) {
 		writeUntilKilled(t, dir)
 	}
 	dir := t.TempDir()
-	kills := 10
+	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("SENNIT_KILLS")); err == nil {
 		kills = n
 	}
