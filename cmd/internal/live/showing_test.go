@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,11 +22,11 @@ type viewer struct {
 	t     *testing.T
 	began time.Time
 	log   []string
-	away  bool
+	away  atomic.Bool
 }
 
 func (v *viewer) Write(_ context.Context, batch []sinks.Record) error {
-	if v.away {
+	if v.away.Load() {
 		return errors.New("away")
 	}
 	var list []string
@@ -120,10 +121,10 @@ func TestNothingIsShownForEver(t *testing.T) {
 		w.take(&timeline.Timeline{ID: "part", Update: 1, State: timeline.Open})
 		w.take(&timeline.Timeline{ID: "silent", Update: 4, State: timeline.Open})
 		time.Sleep(time.Minute)
-		v.away = true
+		v.away.Store(true)
 		w.take(&timeline.Timeline{ID: "whole", Revision: 1, State: timeline.Closed, TraceIDs: []string{"whole", "part"}})
 		time.Sleep(3 * time.Minute)
-		v.away = false
+		v.away.Store(false)
 		time.Sleep(5 * time.Hour)
 		stop()
 		if err := <-ended; err != nil {
