@@ -3,6 +3,7 @@ package timeline
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,10 @@ type reader struct {
 	s   string
 	i   int
 	bad bool
+
+	// What a list is read into before it is known how long it is.
+	texts []string
+	attrs []Attribute
 }
 
 func (r *reader) timeline(t *Timeline) {
@@ -127,11 +132,12 @@ func (r *reader) step(s *Step) {
 	r.text("}}")
 }
 
-func (r *reader) attributes() (list Attributes) {
+func (r *reader) attributes() Attributes {
 	r.text(`,"attributes":{`)
 	if r.is('}') {
 		return nil
 	}
+	list := r.attrs[:0]
 	for !r.bad {
 		a := Attribute{Key: r.str("")}
 		r.text(":")
@@ -150,7 +156,8 @@ func (r *reader) attributes() (list Attributes) {
 		}
 		r.text(",")
 	}
-	return list
+	r.attrs = list
+	return slices.Clone(list)
 }
 
 // text passes over what has to stand here.
@@ -229,11 +236,15 @@ func (r *reader) escaped(start int) (s string) {
 	return s
 }
 
-func (r *reader) strs(name string) (list []string) {
+func (r *reader) strs(name string) []string {
+	list := r.texts[:0]
 	for r.list(name, len(list)) {
 		list = append(list, r.str(""))
 	}
-	return list
+	if r.texts = list; len(list) == 0 {
+		return nil
+	}
+	return slices.Clone(list)
 }
 
 // digits passes over a whole number.
