@@ -98,7 +98,7 @@ func realistic(timelines int) (batch []sinks.Record) {
 				} {
 					step.Attributes = append(step.Attributes, timeline.Attribute{Key: key, Str: "value-of-" + key})
 				}
-				step.Attributes[8].Str = step.Start.String() // observed.start
+				step.Attributes[7].Str, step.Attributes[8].Str = "10.1.2.3", step.Start.String() // the peer's address, and when it was seen
 				for _, key := range []string{"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "http.response.status_code", "network.peer.port", "process.pid"} {
 					step.Attributes = append(step.Attributes, timeline.Attribute{Key: key, Num: 443, IsNum: true})
 				}

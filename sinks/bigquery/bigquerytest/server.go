@@ -47,7 +47,7 @@ type Server struct {
 	fault    func(stream string, append int) Fault
 	appends  int
 	taken    map[string]int // rows by table
-	requests []string // of HTTP, "METHOD path"
+	requests []string       // of HTTP, "METHOD path"
 	trusting bool
 	refuse   func(Row) string
 }
