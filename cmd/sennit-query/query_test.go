@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "write the answers of the views anew")
 
-// dir is where the tables of the recorded agents are.
-var dir string
+// dir is where the tables of the recorded agents are, sennit the program that wrote them.
+var dir, sennit string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -26,15 +26,24 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	dir = filepath.Join(tmp, "tables")
-	replay := exec.Command("go", "run", "./cmd/sennit", "replay", "-o", "none", "--rules", "deploy/rules", "--sink", "parquet:"+dir, "--sink-events", "testdata/agents")
-	replay.Dir = "../.."
-	if out, err := replay.CombinedOutput(); err != nil {
-		panic(string(out))
+	dir, sennit = filepath.Join(tmp, "tables"), filepath.Join(tmp, "sennit")
+	build := exec.Command("go", "build", "-o", sennit, "./cmd/sennit")
+	build.Dir = "../.."
+	for _, cmd := range []*exec.Cmd{build, replay(dir)} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			panic(string(out))
+		}
 	}
 	code := m.Run()
 	os.RemoveAll(tmp)
 	os.Exit(code)
+}
+
+// replay writes the tables of the recorded agents to a folder.
+func replay(dir string) *exec.Cmd {
+	cmd := exec.Command(sennit, "replay", "-o", "none", "--rules", "deploy/rules", "--sink", "parquet:"+dir, "--sink-events", "testdata/agents")
+	cmd.Dir = "../.."
+	return cmd
 }
 
 // query runs a command line that must end with a code.

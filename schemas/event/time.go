@@ -50,6 +50,10 @@ func (t *Time) UnmarshalText(b []byte) error {
 		*t = 0
 		return nil
 	}
+	if v, ok := canonical(b); ok {
+		*t = v
+		return nil
+	}
 	std, err := time.Parse(time.RFC3339Nano, string(b))
 	if err != nil {
 		return fmt.Errorf("parse time: %w", err)
@@ -59,6 +63,47 @@ func (t *Time) UnmarshalText(b []byte) error {
 	}
 	*t = At(std)
 	return nil
+}
+
+// canonical reads what Append writes, of the years 1970 to 2261, at a tenth of what
+// time.Parse costs. All else is for that.
+func canonical(b []byte) (Time, bool) {
+	const form = "0000-00-00T00:00:00.000000000Z"
+	if len(b) != len(form) {
+		return 0, false
+	}
+	for i := range len(form) {
+		if c := form[i]; c == '0' && b[i]-'0' > 9 || c != '0' && c != b[i] {
+			return 0, false
+		}
+	}
+	number := func(from, to int) (n int64) {
+		for _, c := range b[from:to] {
+			n = n*10 + int64(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), number(5, 7), number(8, 10)
+	hour, minute, second := number(11, 13), number(14, 16), number(17, 19)
+	if year < 1970 || year > 2261 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	if day < 1 || day > 28 { // which every month has
+		if y, m, d := civil(days(year, month, day)); int64(y) != year || int64(m) != month || int64(d) != day {
+			return 0, false
+		}
+	}
+	return Time(((days(year, month, day)*24+hour)*60+minute)*60+second)*1e9 + Time(number(20, 29)), true
+}
+
+// days are those from 1970-01-01 until a day of the years from 1: what civil undoes.
+func days(year, month, day int64) int64 {
+	if month <= 2 {
+		year, month = year-1, month+12
+	}
+	era := year / 400
+	yoe := year - era*400
+	return era*146097 + yoe*365 + yoe/4 - yoe/100 + (153*(month-3)+2)/5 + day - 1 - 719468
 }
 
 // Append appends the RFC 3339 form with nine digits ("2026-11-23T06:56:00.000000001Z"),

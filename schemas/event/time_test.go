@@ -1,6 +1,7 @@
 package event
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -56,6 +57,41 @@ func TestTimeUnmarshal(t *testing.T) {
 	f("yesterday", 0, false)
 }
 
+// What is read without time.Parse is what that reads, and nothing else is.
+func TestTimeCanonical(t *testing.T) {
+	f := func(in string) {
+		t.Helper()
+		got, ok := canonical([]byte(in))
+		want, err := time.Parse(time.RFC3339Nano, in)
+		wantOK := err == nil && len(in) == len(stdLayout) && want.Year() >= 1970 && want.Year() <= 2261
+		if ok != wantOK || ok && got != At(want) {
+			t.Fatalf("%q reads as %d, %t, want %v, %v", in, int64(got), ok, want, err)
+		}
+	}
+	for _, year := range []int{0, 1969, 1970, 1999, 2000, 2024, 2026, 2100, 2261, 2262, 9999} {
+		for month := range 14 {
+			for day := range 33 {
+				f(fmt.Sprintf("%04d-%02d-%02dT12:34:56.123456789Z", year, month, day))
+			}
+		}
+	}
+	for n := range 100 {
+		f(fmt.Sprintf("2026-11-23T%02d:00:00.000000000Z", n))
+		f(fmt.Sprintf("2026-11-23T00:%02d:00.000000000Z", n))
+		f(fmt.Sprintf("2026-11-23T00:00:%02d.000000000Z", n))
+	}
+	const good = "2026-11-23T12:34:56.123456789Z"
+	for i := range good {
+		for c := byte(1); c < 0x80; c++ {
+			if c == ',' && good[i] == '.' { // time.Parse takes it for a point
+				continue
+			}
+			f(good[:i] + string(rune(c)) + good[i+1:])
+		}
+		f(good[:i])
+	}
+}
+
 func TestTimeArithmetic(t *testing.T) {
 	if got := Never.Add(time.Hour); got != Never {
 		t.Errorf("Never + 1h = %d, want Never", got)
@@ -75,5 +111,13 @@ func TestTimeAppendAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 64)
 	if n := testing.AllocsPerRun(100, func() { buf = Time(1795396215176140315).Append(buf[:0]) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
+	}
+	var v Time
+	if n := testing.AllocsPerRun(100, func() {
+		if err := v.UnmarshalText(buf); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("reading: %v allocations, want 0", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/netip"
 	"strings"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
@@ -115,8 +116,8 @@ var stepColumns = []source[step]{
 	{one("join_confidence", Float, "0 to 1"), func(s *step) Value { return real(s.Join.Confidence) }},
 	{one("join_candidates", Integer, "requests it might have belonged to"), func(s *step) Value { return count(s.Join.Candidates) }},
 	{one("attributes", JSON, "all attributes, under OpenTelemetry's names where it has one"), func(s *step) Value {
-		s.buf = s.Attributes.AppendJSON(s.buf[:0])
-		return Value{Set: true, Str: string(s.buf)}
+		s.buf = s.Attributes.AppendJSON(s.buf[:0]) // a row holds until the next one
+		return Value{Set: true, Str: unsafe.String(unsafe.SliceData(s.buf), len(s.buf))}
 	}},
 	{many("event_ids", "the events it was made of"), func(s *step) Value { return list(s.EventIDs) }},
 }
@@ -163,7 +164,9 @@ func (s *step) speaksTo() {
 		return
 	}
 	peer := s.attr("network.peer.address").Str
-	s.destinationIP, _ = netip.ParseAddr(peer)
+	if peer != "" { // whose error would be made each time
+		s.destinationIP, _ = netip.ParseAddr(peer)
+	}
 	s.port = s.whole("network.peer.port").Num
 	if s.destination = s.attr("server.address").Str; s.destination == "" {
 		s.destination = peer

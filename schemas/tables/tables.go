@@ -62,7 +62,8 @@ type Value struct {
 	List []string
 }
 
-// Rows gives rows with the tables they belong to. A row holds until the next one.
+// Rows gives rows with the tables they belong to. A row, its strings too, holds until
+// the next one.
 type Rows = iter.Seq2[*Table, Row]
 
 // source is a column together with how its value comes from S.

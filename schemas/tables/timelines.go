@@ -73,10 +73,11 @@ var timelineColumns = []source[request]{
 var severities = map[string]int{"info": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
 
 // OfTimeline returns the rows of a timeline's published JSON: one of Timelines,
-// then one of Steps for each step.
+// then one of Steps for each step. They are of parts of data, which must not change
+// while they are used.
 func OfTimeline(data []byte) (Rows, error) {
 	r := request{confidence: 1}
-	if err := r.ReadJSON(data); err != nil {
+	if err := r.ViewJSON(data); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	for i := range r.Steps {

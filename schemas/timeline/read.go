@@ -3,9 +3,11 @@ package timeline
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -13,14 +15,30 @@ import (
 // ReadJSON reads a timeline into t. The canonical form, which AppendJSON writes, is
 // read in one pass; whatever else is JSON, by encoding/json, ten times as slowly.
 func (t *Timeline) ReadJSON(b []byte) error {
-	r := reader{s: string(b)} // of which all strings are parts
-	*t = Timeline{}
-	r.timeline(t)
-	if !r.bad && r.i == len(r.s) {
+	if t.read(string(b)) {
 		return nil
 	}
-	*t = Timeline{}
 	return json.Unmarshal(b, t)
+}
+
+// ViewJSON is ReadJSON without a copy of b, for who is done with t before b changes:
+// the strings of t are parts of it.
+func (t *Timeline) ViewJSON(b []byte) error {
+	if t.read(unsafe.String(unsafe.SliceData(b), len(b))) {
+		return nil
+	}
+	return json.Unmarshal(b, t)
+}
+
+// read reads the canonical form; after another t is empty. All strings are parts of s.
+func (t *Timeline) read(s string) bool {
+	r := reader{s: s}
+	*t = Timeline{}
+	if r.timeline(t); !r.bad && r.i == len(r.s) {
+		return true
+	}
+	*t = Timeline{}
+	return false
 }
 
 // reader reads members in the order in which they are written. What is not as
@@ -29,6 +47,10 @@ type reader struct {
 	s   string
 	i   int
 	bad bool
+
+	// What a list is read into before it is known how long it is.
+	texts []string
+	attrs []Attribute
 }
 
 func (r *reader) timeline(t *Timeline) {
@@ -127,11 +149,12 @@ func (r *reader) step(s *Step) {
 	r.text("}}")
 }
 
-func (r *reader) attributes() (list Attributes) {
+func (r *reader) attributes() Attributes {
 	r.text(`,"attributes":{`)
 	if r.is('}') {
 		return nil
 	}
+	list := r.attrs[:0]
 	for !r.bad {
 		a := Attribute{Key: r.str("")}
 		r.text(":")
@@ -150,7 +173,8 @@ func (r *reader) attributes() (list Attributes) {
 		}
 		r.text(",")
 	}
-	return list
+	r.attrs = list
+	return slices.Clone(list)
 }
 
 // text passes over what has to stand here.
@@ -192,15 +216,18 @@ func (r *reader) str(name string) string {
 	if r.bad {
 		return ""
 	}
-	start, ascii := r.i, true
-	for ; r.i < len(r.s); r.i++ {
-		switch c := r.s[r.i]; {
+	s, start, i := r.s, r.i, r.i
+	for i < len(s) && plain[s[i]] {
+		i++
+	}
+	ascii := true
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
 		case c == '"':
-			s := r.s[start:r.i]
-			r.i++
-			r.bad = !ascii && !utf8.ValidString(s)
-			return s
+			r.i, r.bad = i+1, !ascii && !utf8.ValidString(s[start:i])
+			return s[start:i]
 		case c == '\\':
+			r.i = i
 			return r.escaped(start)
 		case c < ' ':
 			r.bad = true
@@ -212,6 +239,14 @@ func (r *reader) str(name string) string {
 	r.bad = true
 	return ""
 }
+
+// plain marks what stands in a string as it is and is all of a rune.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // escaped reads a string with escapes, which few have.
 func (r *reader) escaped(start int) (s string) {
@@ -229,11 +264,15 @@ func (r *reader) escaped(start int) (s string) {
 	return s
 }
 
-func (r *reader) strs(name string) (list []string) {
+func (r *reader) strs(name string) []string {
+	list := r.texts[:0]
 	for r.list(name, len(list)) {
 		list = append(list, r.str(""))
 	}
-	return list
+	if r.texts = list; len(list) == 0 {
+		return nil
+	}
+	return slices.Clone(list)
 }
 
 // digits passes over a whole number.

@@ -46,7 +46,8 @@ type Server struct {
 	streams  map[string]*stream
 	fault    func(stream string, append int) Fault
 	appends  int
-	requests []string // of HTTP, "METHOD path"
+	taken    map[string]int // rows by table
+	requests []string       // of HTTP, "METHOD path"
 	trusting bool
 	refuse   func(Row) string
 }
@@ -55,7 +56,7 @@ type Server struct {
 func New() (*Server, error) {
 	s := &Server{
 		rpc:      grpc.NewServer(grpc.MaxRecvMsgSize(2 * MaxRequest)),
-		datasets: map[string]*bq.Dataset{}, tables: map[string]*table{}, streams: map[string]*stream{},
+		datasets: map[string]*bq.Dataset{}, tables: map[string]*table{}, streams: map[string]*stream{}, taken: map[string]int{},
 	}
 	storagepb.RegisterBigQueryWriteServer(s.rpc, s)
 	s.rest = &http.Server{Handler: s.handler()}
@@ -92,12 +93,20 @@ func (s *Server) Refuse(f func(Row) string) {
 	s.refuse = f
 }
 
-// Trust lets rows through unread and forgets them, so that a benchmark measures
-// the client.
+// Trust lets rows through unread and forgets all but how many they were, so that a
+// benchmark measures the client.
 func (s *Server) Trust() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trusting = true
+}
+
+// Taken is how many rows were appended to a table, named project.dataset.table, those
+// that Trust forgot among them.
+func (s *Server) Taken(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken[name]
 }
 
 // Requests are the HTTP requests so far, as "METHOD path".

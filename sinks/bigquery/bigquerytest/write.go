@@ -237,6 +237,7 @@ func (s *Server) apply(c *connection, t *table, r *storagepb.AppendRowsRequest) 
 		answer.RowErrors = bad
 		return answer
 	}
+	s.taken[nameOf(c.stream)] += len(raw)
 	if st != nil {
 		st.next += int64(len(raw))
 	}
