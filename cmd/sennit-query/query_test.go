@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,6 +171,30 @@ func TestOlderFiles(t *testing.T) {
 	if out, _ = query(t, exitOK, "--dir", old, "-o", "csv", "SELECT count(*) AS n FROM steps_current"); out != "n\n0\n" {
 		t.Errorf("steps without a file: %q", out)
 	}
+}
+
+// A row of an open request that nobody replaces any more, as after a kill, is not
+// current once no request can be open for so long.
+func TestOpenForever(t *testing.T) {
+	f := func(row string, want string) {
+		t.Helper()
+		at := t.TempDir()
+		part := filepath.Join(at, "timelines", "date=2026-11-23", "part-1.parquet")
+		if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		query(t, exitOK, "--dir", dir, "COPY (SELECT 'a' AS timeline_id, 0 AS revision, 7 AS update, "+row+") TO '"+part+"'")
+		if out, _ := query(t, exitOK, "--dir", at, "-o", "csv", "SELECT count(*) AS n FROM timelines_current"); out != "n\n"+want+"\n" {
+			t.Errorf("%s: %q rows, want %s", row, out, want)
+		}
+	}
+	ago := func(hours int) string {
+		return fmt.Sprintf("to_timestamp(epoch_us(get_current_timestamp()) / 1e6 - %d * 3600) AS start_time", hours)
+	}
+	f("'open' AS state, "+ago(tables.OpenHours-1), "1")
+	f("'open' AS state, "+ago(tables.OpenHours+1), "0")
+	f("'closed' AS state, "+ago(tables.OpenHours+1), "1")
+	f(ago(tables.OpenHours+1), "1") // of files without the column
 }
 
 func TestForms(t *testing.T) {

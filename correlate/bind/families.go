@@ -17,10 +17,17 @@ type guess struct {
 	kin  int // calls of its family that say more than its times do, 0 for none
 }
 
-func (p *pairing) guesses(matches []link.Match) []guess {
+// guesses puts what a linker found into the words of requests; sure is how sure a join
+// must be.
+func (p *pairing) guesses(matches []link.Match, sure float64) []guess {
+	p.learn(matches, sure)
 	list := make([]guess, len(matches))
 	for i := range matches {
-		list[i] = guess{call: p.callBy(matches[i].Call), list: p.requests(&matches[i])}
+		m := &matches[i]
+		list[i].call = p.callBy(m.Call)
+		if p.weigh(list[i].call, m.Candidates, sure) {
+			list[i].list = p.requests(m)
+		}
 	}
 	return list
 }

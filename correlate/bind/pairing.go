@@ -20,19 +20,20 @@ type pairing struct {
 	// make to the requests. Both hear of all calls; nil until there are some.
 	near, wide *link.Linker
 
-	owners  []owner // by id, as are the calls
-	calls   []*call
-	lookups []lookup   // that wait for who uses the name
-	heard   []*heard   // that wait for their spans
-	seen    event.Time // the last end of an owner or call
-	serial  uint64
-	classes names[class]
-	peers   names[destination]
-	odds    odds
+	owners   []owner // by id, as are the calls
+	calls    []*call
+	lookups  []lookup   // that wait for who uses the name
+	heard    []*heard   // that wait for their spans
+	seen     event.Time // the last end of an owner or call
+	serial   uint64
+	classes  names[class]
+	peers    names[destination]
+	odds     odds
+	commands commands
 }
 
 func newPairing(method correlate.Method) pairing {
-	return pairing{method: method, classes: names[class]{limit: 64}, peers: names[destination]{limit: 256}}
+	return pairing{method: method, commands: commands{}, classes: names[class]{limit: 64}, peers: names[destination]{limit: 256}}
 }
 
 type ownerKind uint8
@@ -51,11 +52,13 @@ const (
 type owner struct {
 	serial     uint64
 	kind       ownerKind
+	class      uint32
 	start, end event.Time
 	x          *exchange     // ownerRequest
 	id         event.ID      // all others
 	request    correlate.Key // as well: what it belongs to
 	said       *spanFacts    // of a span
+	ran        bool          // a tool: the program that it was told to run was found
 	heard      []*heard      // ownerFlow
 }
 
@@ -98,8 +101,9 @@ type call struct {
 	span       *spanFacts // of a server
 	heard      []*heard
 	decided    bool
-	waiting    bool // its own horizon has passed
-	known      bool // by an identifier
+	waiting    bool    // its own horizon has passed
+	known      bool    // by an identifier
+	tools      float64 // how likely it still is that a tool ran it, if the requests are asked
 }
 
 // waits reports whether something is undecided.
@@ -144,10 +148,10 @@ func (p *pairing) ready(n *Node, w *workload) {
 func (p *pairing) own(n *Node, w *workload, o owner, c class, l link.Owner) {
 	p.ready(n, w)
 	p.serial++
-	o.serial = p.serial
+	o.serial, o.class = p.serial, p.classes.of(c)
 	p.owners = append(p.owners, o)
 	p.seen = max(p.seen, o.end)
-	l.ID, l.Start, l.End, l.Class = o.serial, o.start, o.end, p.classes.of(c)
+	l.ID, l.Start, l.End, l.Class = o.serial, o.start, o.end, o.class
 	if o.near() {
 		p.near.Owner(l)
 	} else {
@@ -188,7 +192,7 @@ func (n *Node) decidePairing(p *pairing) {
 	until := p.wide.Decided(mark)
 	byKey := p.byKey()
 	n.fix(p, byKey, until)
-	near := p.guesses(p.near.Advance(mark))
+	near := p.guesses(p.near.Advance(mark), n.cfg.Confidence)
 	p.families(near)
 	for _, g := range near {
 		switch o := n.matched(p, g); {
@@ -198,7 +202,7 @@ func (n *Node) decidePairing(p *pairing) {
 			p.wide.Known(g.call.id, nobody)
 		}
 	}
-	for _, g := range p.guesses(p.wide.Advance(mark)) {
+	for _, g := range p.guesses(p.wide.Advance(mark), n.cfg.Confidence) {
 		n.matched(p, g)
 	}
 	for _, c := range p.calls {

@@ -60,6 +60,10 @@ func (n *Node) fix(p *pairing, byKey map[correlate.Key][]*owner, until event.Tim
 			}
 			if i := p.odds.inference(m, own); i.Confidence >= n.cfg.Confidence {
 				n.infer(c, o, i)
+				if m == correlate.ToolCommand && !o.ran {
+					o.ran = true
+					p.commands.count(o, 1, 0)
+				}
 				wide := requestOf(byKey[o.key()], c)
 				if o.near() {
 					p.near.Known(c.id, o.serial)

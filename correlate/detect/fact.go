@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -163,6 +164,15 @@ func factOf(e *event.Event) *fact {
 		f.TraceID = f.trace.String()
 	}
 	return f
+}
+
+// size is about what it takes of memory, in bytes. Its strings are those of its own
+// event; that others may share them does not count.
+func (f *fact) size() int64 {
+	n := len(f.Node) + len(f.Namespace) + len(f.Pod) + len(f.Container) + len(f.TraceID) + len(f.ExecID) + len(f.Binary) + len(f.Args) +
+		len(f.Signal) + len(f.Function) + len(f.File) + len(f.Policy) + len(f.Message) + len(f.Host) + len(f.Address) + len(f.DropReason) +
+		len(f.Method) + len(f.Path) + len(f.Client) + len(f.Name) + len(f.Service) + len(f.Agent) + len(f.Model) + len(f.Tool) + len(f.Error)
+	return int64(unsafe.Sizeof(*f)) + int64(n)
 }
 
 // finish adds what only an event with a finding needs.

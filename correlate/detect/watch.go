@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
@@ -23,6 +24,9 @@ type Options struct {
 	// Keep is how long an event waits for its request: the longest one and its
 	// retention.
 	Keep time.Duration
+	// Memory bounds what is remembered of the events that a rule may hold for, in
+	// bytes; 0 for 256 MiB. Beyond it the oldest are forgotten, and counted (Lost).
+	Memory int64
 }
 
 // Watch judges a stream: its events as they come, then what became of them. What it
@@ -36,10 +40,12 @@ type Watch struct {
 
 	hits  map[string]*hit // by the event's id: some rule may hold for it
 	queue []*hit          // in order of coming
+	bytes int64           // their size
+	now   event.Time
 	held  map[string]*held
 	quiet map[string]event.Time // rule and subject → when last told without a request
 	early map[string][]string   // triggering event → alerts that were told before their request closed
-	first []string              // the keys of early, in order
+	first []noted               // the keys of early, in order
 	once  map[string]event.Time // rule and request or subject → when told early
 	swept event.Time
 	observed
@@ -49,11 +55,28 @@ type Watch struct {
 
 // hit is an event that a rule may hold for.
 type hit struct {
-	fact  *fact
-	rules []int
-	set   *Set
-	came  event.Time
-	done  bool // it has its fate
+	id, subject string
+	at          event.Time
+	fact        *fact // nil where no rule waits for its request
+	rules       []int
+	set         *Set
+	came        event.Time
+	done        bool // it has its fate
+}
+
+// size is about what it takes of memory, with its place in the index and the queue.
+func (h *hit) size() int64 {
+	n := int64(unsafe.Sizeof(*h)) + 96 + int64(len(h.id)+len(h.subject)+8*len(h.rules))
+	if h.fact != nil {
+		n += h.fact.size()
+	}
+	return n
+}
+
+// noted is an event of which something was told early.
+type noted struct {
+	event string
+	at    event.Time
 }
 
 // held is a timeline with findings that may yet be refuted.
@@ -64,12 +87,15 @@ type held struct {
 
 // Limits of what a watch remembers.
 const (
-	maxHits = 100_000
-	maxHeld = 10_000 // beyond it what is held is told at once
+	hitMemory = 256 << 20
+	maxHeld   = 10_000 // beyond it what is held is told at once
 )
 
 // NewWatch returns a watch that has seen nothing. set may be nil for no rules.
 func NewWatch(set *Set, o Options) *Watch {
+	if o.Memory == 0 {
+		o.Memory = hitMemory
+	}
 	return &Watch{
 		set: set, opts: o, hits: map[string]*hit{}, held: map[string]*held{}, quiet: map[string]event.Time{},
 		early: map[string][]string{}, once: map[string]event.Time{},
@@ -84,8 +110,9 @@ func (w *Watch) Use(set *Set) { w.set = set }
 // Set is what it judges by, nil for nothing.
 func (w *Watch) Set() *Set { return w.set }
 
-// Lost is how many events with a finding were forgotten before they had a request,
-// because there were too many.
+// Lost is how many events that a rule may hold for were forgotten before it was known
+// whose they are, and alerts that were told early before their request had closed,
+// because there were more than Options.Memory holds.
 func (w *Watch) Lost() uint64 { return w.lost }
 
 // Verdict is what is true of a timeline or an event now.
@@ -107,15 +134,19 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 	if w.set == nil {
 		return v, nil
 	}
+	w.now = max(w.now, now)
 	w.observe(e, now, w.opts.Keep)
 	rules, f, err := w.set.events(e)
 	if len(rules) == 0 || w.hits[f.id] != nil {
 		return v, err
 	}
-	h := &hit{fact: f, rules: rules, set: w.set, came: now}
+	h := &hit{id: f.id, subject: f.subject, at: f.at, rules: rules, set: w.set, came: now}
+	if slices.ContainsFunc(rules, func(n int) bool { return w.set.Rules[n].uses&useRequest != 0 }) {
+		h.fact = f
+	}
 	w.hits[f.id] = h
 	w.queue = append(w.queue, h)
-	if len(w.queue) > maxHits {
+	for w.bytes += h.size(); w.bytes > w.opts.Memory && len(w.queue) > 1; {
 		w.forget(1)
 	}
 	if e.Kind.Control() { // no request ever claims it
@@ -138,7 +169,7 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 			continue
 		}
 		w.once[key] = now
-		a := r.ofEvent(f)
+		a := r.ofEvent(f.id, f.at)
 		a.TimelineID = f.TraceID
 		if w.note(&a) {
 			v.Found = append(v.Found, a)
@@ -149,11 +180,11 @@ func (w *Watch) Event(e *event.Event, now event.Time) (v Verdict, err error) {
 
 func (w *Watch) forget(n int) {
 	for _, h := range w.queue[:n] {
-		if w.hits[h.fact.id] == h {
+		if w.bytes -= h.size(); w.hits[h.id] == h {
 			if !h.done {
 				w.lost++
 			}
-			delete(w.hits, h.fact.id)
+			delete(w.hits, h.id)
 		}
 	}
 	clear(w.queue[:n])
@@ -187,14 +218,28 @@ func (w *Watch) note(a *alert.Alert) bool {
 		return false
 	}
 	if w.early[first] == nil {
-		w.first = append(w.first, first)
+		w.first = append(w.first, noted{first, w.now})
 	}
 	w.early[first] = append(w.early[first], a.ID)
-	if len(w.first) > maxHits {
-		delete(w.early, w.first[0])
-		w.first = w.first[1:]
+	if len(w.first) > int(w.opts.Memory/earlySize) {
+		w.unnote(1)
 	}
 	return true
+}
+
+// earlySize is about what it takes to remember an alert that was told early, in bytes.
+const earlySize = 256
+
+// unnote forgets what was told early of the n events that came first.
+func (w *Watch) unnote(n int) {
+	for _, one := range w.first[:n] {
+		if w.early[one.event] != nil {
+			w.lost++
+			delete(w.early, one.event)
+		}
+	}
+	clear(w.first[:n])
+	w.first = w.first[n:]
 }
 
 // take returns what was told early of an event, once.
@@ -293,7 +338,7 @@ func (w *Watch) ofEvents(t *timeline.Timeline, errs *error) (found []finding) {
 	}
 	var whole *request
 	byRule := map[int]*finding{}
-	at := map[int][]*fact{}
+	at := map[int][]*hit{}
 	for i := range t.Steps {
 		for _, id := range t.Steps[i].EventIDs {
 			h := w.hits[id]
@@ -324,13 +369,13 @@ func (w *Watch) ofEvents(t *timeline.Timeline, errs *error) (found []finding) {
 				if len(f.steps) == 0 || f.steps[len(f.steps)-1] != i {
 					f.steps = append(f.steps, i)
 				}
-				at[n] = append(at[n], h.fact)
+				at[n] = append(at[n], h)
 			}
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(byRule)) {
 		facts := at[n]
-		slices.SortStableFunc(facts, func(a, b *fact) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+		slices.SortStableFunc(facts, func(a, b *hit) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 		for _, f := range facts {
 			byRule[n].events = append(byRule[n].events, f.id)
 		}
@@ -347,7 +392,7 @@ func (w *Watch) Unmatched(e *event.Event) (v Verdict, err error) {
 		return v, nil
 	}
 	h.done = true
-	v.Early = w.take(h.fact.id)
+	v.Early = w.take(h.id)
 	if h.set != w.set {
 		return v, nil
 	}
@@ -357,33 +402,34 @@ func (w *Watch) Unmatched(e *event.Event) (v Verdict, err error) {
 			h.fact.OfAgent = w.ofAgent(h.fact)
 			ok, broken := r.conditions[0].holds(&subject{event: h.fact, request: &request{}})
 			if broken != nil {
-				err = errors.Join(err, fmt.Errorf("judge rule %s on event %s: %w", r.ID, h.fact.id, broken))
+				err = errors.Join(err, fmt.Errorf("judge rule %s on event %s: %w", r.ID, h.id, broken))
 			}
 			if !ok {
 				continue
 			}
 		}
-		key := r.ID + "\x00" + h.fact.subject
-		if last, ok := w.quiet[key]; ok && h.fact.at.Sub(last) < w.opts.Claim {
+		key := r.ID + "\x00" + h.subject
+		if last, ok := w.quiet[key]; ok && h.at.Sub(last) < w.opts.Claim {
 			continue
 		}
-		w.quiet[key] = h.fact.at
-		v.Found = append(v.Found, r.ofEvent(h.fact))
+		w.quiet[key] = h.at
+		v.Found = append(v.Found, r.ofEvent(h.id, h.at))
 	}
 	return v, err
 }
 
 // ofEvent is the alert of an event without a request.
-func (r *Rule) ofEvent(f *fact) alert.Alert {
+func (r *Rule) ofEvent(id string, at event.Time) alert.Alert {
 	return alert.Alert{
-		ID: idOf(r.ID, f.id, ""), RuleID: r.ID, Severity: r.Severity, Title: r.Title, State: alert.Open, Time: f.at,
-		StepIDs: []string{}, EventIDs: []string{f.id}, Exact: true, Confidence: 1, Gaps: []string{}, Tags: r.Tags,
+		ID: idOf(r.ID, id, ""), RuleID: r.ID, Severity: r.Severity, Title: r.Title, State: alert.Open, Time: at,
+		StepIDs: []string{}, EventIDs: []string{id}, Exact: true, Confidence: 1, Gaps: []string{}, Tags: r.Tags,
 	}
 }
 
 // Advance says that time has passed: watermark is the time before which everything
 // has come, now the stream's. It answers what was held back and is due.
 func (w *Watch) Advance(watermark, now event.Time) (list []Verdict, err error) {
+	w.now = max(w.now, now)
 	var ids []string
 	for id, h := range w.held {
 		if h.until <= watermark {
@@ -407,6 +453,10 @@ func (w *Watch) Advance(watermark, now event.Time) (list []Verdict, err error) {
 	}
 	if now.Sub(w.swept) > w.opts.Claim {
 		w.swept = now
+		for old = 0; old < len(w.first) && now.Sub(w.first[old].at) > w.opts.Claim+w.opts.Keep; {
+			old++
+		}
+		w.unnote(old)
 		past := func(_ string, at event.Time) bool { return now.Sub(at) > w.opts.Claim+w.opts.Keep }
 		maps.DeleteFunc(w.once, past)
 		maps.DeleteFunc(w.quiet, past)

@@ -68,3 +68,41 @@ func TestEarlyAndReplayAgree(t *testing.T) {
 	f(kill(1, 10), kill(2, 20))
 	f(kill(1, 20), kill(2, 10))
 }
+
+// What a rule may hold for is kept for as long as Keep says, however many there are,
+// and forgotten, and counted, only where it takes more memory than is kept for it.
+func TestRemembered(t *testing.T) {
+	s := load(t, rule("event", "event.kind == 'socket_open' && request.id == ''"))
+	f := func(memory int64, events, least, most int) {
+		t.Helper()
+		w := detect.NewWatch(s, detect.Options{Claim: 1e9, Keep: 1e12, Memory: memory})
+		var list []*event.Event
+		for i := range events {
+			e := &event.Event{
+				ID: event.ID{1, byte(i), byte(i >> 8), byte(i >> 16)}, Kind: event.KindSocketOpen, Time: event.Time(i),
+				Payload: &event.Socket{Process: event.ProcessRef{PID: uint32(i + 1), StartNS: 1}},
+			}
+			list = append(list, e)
+			if _, err := w.Event(e, e.Time); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := 0
+		for _, e := range list {
+			v, err := w.Unmatched(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told += len(v.Found)
+		}
+		if got := int(w.Lost()); got < least || got > most || got+told != events {
+			t.Errorf("with %d bytes, of %d events %d were told and %d are counted as forgotten, want %d to %d", memory, events, told, got, least, most)
+		}
+		if _, err := w.Advance(2e12, 2e12); err != nil || int(w.Lost())+told != events {
+			t.Errorf("what had its fate is counted as forgotten: %d, %v", w.Lost(), err)
+		}
+	}
+	f(40<<20, 20_000, 0, 0) // as 134,000 in what is the default
+	f(1<<20, 3000, 1000, 2999)
+	f(1, 10, 9, 9)
+}

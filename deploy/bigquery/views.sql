@@ -1,10 +1,11 @@
 CREATE OR REPLACE VIEW `PROJECT.DATASET.timelines_current`
-OPTIONS (description = "Requests, each at its last revision.") AS
+OPTIONS (description = "Requests, each at its last revision; open ones for as long as a request may be.") AS
 SELECT *
 FROM `PROJECT.DATASET.timelines`
 WHERE date >= DATE_SUB(CURRENT_DATE(), INTERVAL 30 DAY)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY timeline_id ORDER BY revision DESC, update DESC) = 1
-  AND superseded_by IS NULL;
+  AND superseded_by IS NULL
+  AND (state IS NULL OR state <> 'open' OR start_time >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 3 HOUR));
 
 CREATE OR REPLACE VIEW `PROJECT.DATASET.steps_current`
 OPTIONS (description = "The steps of requests at their last revision, each once.") AS

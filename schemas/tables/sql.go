@@ -30,6 +30,11 @@ const (
 	DefaultViewDays   = 30
 )
 
+// OpenHours is how long ago a request that is still open has begun at most: longer than
+// any lasts, and than a sink may be behind. A row of one that is older is one that nobody
+// replaces any more: its processor was killed, and the request closed under another id.
+const OpenHours = 3
+
 // StalenessMinutes is how far behind a query of a table with a key may be. Merging
 // the changes that were not applied yet into each query's answer costs more.
 const StalenessMinutes = 10
@@ -142,6 +147,12 @@ func (v *View) Query(e Engine, o Options) string {
 				return fmt.Sprintf("%s >= DATE_SUB(CURRENT_DATE(), INTERVAL %d DAY)", column, days)
 			}
 			return "TRUE"
+		},
+		"open": func(column string) string { // begun so lately that it may be open
+			if e == BigQuery {
+				return fmt.Sprintf("%s >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL %d HOUR)", column, OpenHours)
+			}
+			return fmt.Sprintf("epoch_us(%s) >= epoch_us(get_current_timestamp()) - %d", column, OpenHours*3_600_000_000)
 		},
 		"percentile": func(p int, expr string) string {
 			if e == BigQuery {

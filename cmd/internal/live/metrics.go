@@ -44,6 +44,7 @@ type Metrics struct {
 	ruleSet   string                             // hash of the rules, empty for none
 	ruleCount int
 	badRules  uint64
+	forgotten uint64 // events that were not judged
 	commits   prometheus.Histogram
 	lanes     []*fanout.Lane
 	untaken   map[string]uint64 // messages that a sink has not taken, by its name
@@ -166,6 +167,12 @@ func (m *Metrics) watch(s *socket.Source, hooks map[string]bool) {
 	m.sockets, m.hooks = s, hooks
 }
 
+func (m *Metrics) unjudged(events uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgotten = events
+}
+
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
 func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
@@ -202,6 +209,7 @@ var (
 	descRefusals  = prometheus.NewDesc("sennit_bus_refusals_total", "Times that the bus said that its user may not: permissions, and credentials that it does not know.", nil, nil)
 	descRules     = prometheus.NewDesc("sennit_rules", "How many rules judge, by the hash of their files: replicas should have the same.", []string{"hash"}, nil)
 	descBadRules  = prometheus.NewDesc("sennit_rules_reload_failed_total", "Changed rules that were wrong; those before stayed.", nil, nil)
+	descForgotten = prometheus.NewDesc("sennit_rules_forgotten_total", "Events that a rule may hold for, and alerts told early, that were forgotten before their request had closed: more came than memory is kept for.", nil, nil)
 	descEnvelopes = prometheus.NewDesc("sennit_bus_envelopes_total", "Envelopes by what became of them.", []string{"result"}, nil)
 	descLeads     = prometheus.NewDesc("sennit_processor_leads", "Whether this processor sends the results of all.", nil, nil)
 	descPending   = prometheus.NewDesc("sennit_bus_pending", "Messages in the stream behind the last one read.", nil, nil)
@@ -220,7 +228,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		descEvents, descRedated, descHeld, descWaiting, descBudget, descSpill, descTimelines, descOpen, descJoins, descRecords, descSentAway, descFollowed, descLost, descPods, descNoRoom, descUp, descHooks, descBlind,
 		descSpooled, descSpool, descGaveUp,
 		descConnected, descTakes, descRefusals,
-		descAlerts, descRules, descBadRules, descEnvelopes, descLeads, descPending, descDelay,
+		descAlerts, descRules, descBadRules, descForgotten, descEnvelopes, descLeads, descPending, descDelay,
 		descSinks, descBacklog, descUntaken, descStream, descStreamMax,
 		descBytes,
 	} {
@@ -345,6 +353,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	if m.ruleSet != "" {
 		put(descRules, prometheus.GaugeValue, float64(m.ruleCount), m.ruleSet)
 		count(descBadRules, m.badRules)
+		count(descForgotten, m.forgotten)
 	}
 	for result, n := range m.envelopes {
 		count(descEnvelopes, n, result)

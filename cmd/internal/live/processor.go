@@ -333,6 +333,7 @@ func (p *Processor) report(pending uint64) {
 	}
 	p.reported = time.Now()
 	p.metrics.engine(p.engine, p.now, pending, p.store.Size())
+	p.metrics.unjudged(p.watch.Lost())
 }
 
 // send sends what waits if this processor leads, with all until it has arrived, and

@@ -170,7 +170,7 @@ func (a *alerts) summary(w io.Writer) {
 	}
 	fmt.Fprintf(w, "alerts      %s\n", strings.Join(parts, "  "))
 	if n := a.watch.Lost(); n > 0 {
-		fmt.Fprintf(w, "warning     %d events with a finding were forgotten before their request was known: there were too many\n", n)
+		fmt.Fprintf(w, "warning     %d events that a rule may hold for were forgotten before it was known whose they are: there were more than memory is kept for\n", n)
 	}
 	if a.err != nil {
 		fmt.Fprintf(w, "warning     %d timelines could not be judged by every rule: %v\n", a.fails, a.err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 var (
 	proofClean = flag.Int("rules-clean", racetest.Size(1500, 300), "clean requests of TestRulesProof; make rules-proof takes 100,000")
 	proofRogue = flag.Int("rules-rogue", racetest.Size(1500, 300), "requests of TestRulesProof of which one in five does something rogue")
+	proofSeed  = flag.Uint64("rules-seed", 6, "seed of the rogue half of TestRulesProof")
 )
 
 // The starter rules find what simulate's agents do behind their own backs, and accuse
@@ -38,7 +40,7 @@ func TestRulesProof(t *testing.T) {
 		w.accuse(t, nil)
 	})
 	t.Run("rogue", func(t *testing.T) {
-		w := judged(t, rules, simulate.Options{Requests: *proofRogue, Concurrency: 64, Rogue: 0.2, Seed: 6})
+		w := judged(t, rules, simulate.Options{Requests: *proofRogue, Concurrency: 64, Rogue: 0.2, Seed: *proofSeed})
 		acts := map[string][]rogue{}
 		done, found := map[string]int{}, map[string]int{}
 		readLines(t, filepath.Join(w.dir, "truth-acts.jsonl"), func(a rogue) {
@@ -73,7 +75,7 @@ type rogue struct {
 
 // finds are the rules that tell of an act.
 var finds = map[string][]string{
-	"exec":   {"exec_outside_tool", "shell_outside_tool", "secret_file", "killed"}, // it opens a token, and half are killed for it
+	"exec":   {"exec_outside_tool", "shell_outside_tool", "secret_file", "secret_file_then_egress", "killed"}, // it opens a token, tools send afterwards, and half are killed for it
 	"egress": {"egress_unclaimed", "egress_of_no_request"},
 	"claim":  {"tool_not_seen"},
 	"forge":  {"trace_id_reused"},
@@ -182,12 +184,15 @@ func (w *world) evil(t *testing.T) (found int) {
 	return found
 }
 
-// accuse fails for each alert that neither an act nor what the cluster does on purpose
+// accuse fails for each alert on a wrong request whose joins are all exact, and if more
+// of the others are wrong than the confidence of their joins says, and three standard
+// deviations. Wrong is an alert that neither an act nor what the cluster does on purpose
 // explains: tools ask for the metadata service and are stopped, the firewall turns
 // requests away, and the windows of one browser send one trace id from two addresses.
 func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
 	t.Helper()
 	wrong := map[string]int{}
+	guessed, mistaken := map[string]float64{}, map[string]bool{} // by timeline
 	for i := range w.alerts {
 		a := &w.alerts[i]
 		trace, _, _ := strings.Cut(a.TimelineID, "-")
@@ -208,9 +213,17 @@ func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
 		if acts != nil && a.TimelineID == "" && a.RuleID != "forged_node" {
 			continue // of an act that nothing ties to its request
 		}
+		if acts != nil && !a.Exact {
+			guessed[a.TimelineID] = max(guessed[a.TimelineID], 1-a.Confidence)
+		}
 		if slices.ContainsFunc(mine, func(r rogue) bool {
 			return slices.Contains(finds[r.Act], a.RuleID)
 		}) {
+			continue
+		}
+		if acts != nil && !a.Exact {
+			t.Logf("an act is told of another request, as one of %d that may: %+v", len(guessed), a)
+			mistaken[a.TimelineID] = true
 			continue
 		}
 		if wrong[a.RuleID]++; wrong[a.RuleID] <= 3 {
@@ -218,6 +231,14 @@ func (w *world) accuse(t *testing.T, acts map[string][]rogue) {
 		}
 	}
 	t.Logf("%d alerts, false by rule: %v", len(w.alerts), wrong)
+	expected := 0.0
+	for _, p := range guessed {
+		expected += p
+	}
+	t.Logf("%d requests with alerts that rest on an inferred join, %d of them another's, %.2f expected", len(guessed), len(mistaken), expected)
+	if most := expected + 3*math.Sqrt(expected); float64(len(mistaken)) > most {
+		t.Errorf("%d alerts are of another request, more than the %.2f that their joins own up to", len(mistaken), most)
+	}
 }
 
 func readLines[T any](t *testing.T, name string, f func(T)) {
