@@ -15,7 +15,7 @@ func TestUpLarge(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	// What comes later than that has to wait for the next revision, for minutes.
-	s := startService(t, "up", "--data", dir, "--lateness", "20s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+	s := startService(t, "up", "--data", dir, "--lateness", "30s", "--otlp-grpc", "", "--otlp-http", "127.0.0.1:0", "--http", "127.0.0.1:0")
 	const trace, spans = "4bf92f3577b34da6a3ce929d0e0e4736", 2000
 	rng := rand.New(rand.NewPCG(1, 2))
 	end := time.Now()
