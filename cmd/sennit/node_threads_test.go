@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,8 +77,10 @@ func TestNodeThreads(t *testing.T) {
 	}()
 	var out, messages bytes.Buffer
 	done := make(chan int, 1)
+	watching, stop := context.WithCancel(t.Context())
+	defer stop()
 	go func() {
-		done <- run(t.Context(), []string{"node", "--record", sockets, "--for", "12s", "--node", "here"}, nil, &out, &messages)
+		done <- run(watching, []string{"node", "--record", sockets, "--node", "here"}, nil, &out, &messages)
 	}()
 	for _, file := range []string{port, sockets} {
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -115,6 +118,17 @@ func TestNodeThreads(t *testing.T) {
 		})
 	}
 	all.Wait()
+	// Both ends of a call are recorded, and the agent's end of each request.
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		b, err := os.ReadFile(sockets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(b, []byte(`"/up/`)) >= 2*clients*each && bytes.Count(b, []byte(`"/run/`)) >= clients*each {
+			break
+		}
+	}
+	stop()
 	if code := <-done; code != exitOK {
 		t.Fatalf("exit code %d: %s", code, &messages)
 	}

@@ -38,12 +38,17 @@ func TestUpLarge(t *testing.T) {
 	client := http.Client{Timeout: time.Minute}
 	send := func(body []byte) {
 		t.Helper()
-		r, err := client.Post("http://"+s.otlp+"/v1/traces", "application/json", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Body.Close(); r.StatusCode != http.StatusOK {
-			t.Fatalf("the spans are not taken: %s", r.Status)
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+			r, err := client.Post("http://"+s.otlp+"/v1/traces", "application/json", bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Body.Close(); r.StatusCode == http.StatusOK {
+				return
+			}
+			if r.StatusCode != http.StatusTooManyRequests || time.Now().After(deadline) { // else: to come again
+				t.Fatalf("the spans are not taken: %s", r.Status)
+			}
 		}
 	}
 	send(fmt.Appendf(nil, `{"resourceSpans":[{"resource":{},"scopeSpans":[{"spans":[%s]}]}]}`, body.Bytes()))
