@@ -87,6 +87,7 @@ type Engine struct {
 	results  []*timeline.Timeline
 	gone     []correlate.Unmatched
 	err      error
+	single   bool // see Spread
 }
 
 // bindShard is one worker of bind and the nodes it owns.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sennit-io/sennit/correlate/detect"
@@ -14,90 +15,110 @@ import (
 
 // push gives events to the rules and to the engine. What comes of it is a function of
 // the stream: now is its time, never this machine's.
-func (p *Processor) push(b *event.Batch, now event.Time) {
+func (d *decider) push(b *event.Batch, now event.Time) {
 	for i := range b.Events {
-		p.verdict(p.watch.Event(&b.Events[i], now))
+		d.verdict(d.watch.Event(&b.Events[i], now))
 	}
-	p.engine.Push(b, now)
-	list, err := p.watch.Advance(p.engine.Watermark(), now)
-	p.unjudged(err)
+	d.engine.Push(b, now)
+	list, err := d.watch.Advance(d.engine.Watermark(), now)
+	d.unjudged(err)
 	for _, v := range list {
-		had, err := p.had(v.Timeline)
-		p.failure = errors.Join(p.failure, err)
-		p.tell(v, had)
+		had, err := d.had(v.Timeline)
+		d.failure = errors.Join(d.failure, err)
+		d.tell(v, had)
+	}
+}
+
+// Timeline takes what the engine decides, and, as revision 0, what it knows of an open
+// request.
+func (d *decider) Timeline(t *timeline.Timeline) {
+	if d.opts.Watch != nil && (t.Revision > 0 || d.opts.Leads()) {
+		defer d.opts.Watch(t)
+	}
+	if t.Revision == 0 { // it is open: nothing was decided
+		d.preview(t)
+		return
+	}
+	d.judge(t)
+	if !d.muted {
+		d.now.decided = append(d.now.decided, t)
 	}
 }
 
 // preview judges an open request by the rules that nothing later can refute.
-func (p *Processor) preview(t *timeline.Timeline) { p.verdict(p.watch.Live(t)) }
+func (d *decider) preview(t *timeline.Timeline) { d.verdict(d.watch.Live(t)) }
 
 // Unmatched takes an event of no timeline; it is in the engine's counters.
-func (p *Processor) Unmatched(u *shard.Unmatched) { p.verdict(p.watch.Unmatched(u.Event)) }
+func (d *decider) Unmatched(u *shard.Unmatched) { d.verdict(d.watch.Unmatched(u.Event)) }
 
-func (p *Processor) verdict(v detect.Verdict, err error) {
-	p.unjudged(err)
-	p.tell(v, nil)
+func (d *decider) verdict(v detect.Verdict, err error) {
+	d.unjudged(err)
+	d.tell(v, nil)
 }
 
-func (p *Processor) unjudged(err error) {
-	if err != nil && !p.muted {
-		p.opts.Log.Error("a rule could not be judged", "error", err)
+func (d *decider) unjudged(err error) {
+	if err != nil && !d.muted {
+		d.opts.Log.Error("a rule could not be judged", "error", err)
 	}
 }
 
 // judge adds the alerts of a revision to it, and notes what is to be told of them.
-func (p *Processor) judge(t *timeline.Timeline) {
-	v, err := p.watch.Closed(t, p.engine.Watermark())
-	if p.muted {
+func (d *decider) judge(t *timeline.Timeline) {
+	v, err := d.watch.Closed(t, d.engine.Watermark())
+	if d.muted {
 		return
 	}
 	var had []string
 	if t.Revision > 1 {
 		var failed error
-		had, failed = p.had(t.ID)
-		p.failure = errors.Join(p.failure, failed)
+		had, failed = d.had(t.ID)
+		d.failure = errors.Join(d.failure, failed)
 	}
-	p.unjudged(err)
+	d.unjudged(err)
 	if err != nil {
 		had, v.Early = nil, nil // what the rule would say is not known, so nothing is withdrawn
 	}
 	t.Alerts = append(t.Alerts, detect.Refs(v.Found)...)
-	p.tell(v, had)
+	d.tell(v, had)
 }
 
 // tell notes what a verdict changes. What recovery finds again was told before.
-func (p *Processor) tell(v detect.Verdict, had []string) {
-	if p.muted || len(v.Found)+len(v.Early)+len(had) == 0 {
+func (d *decider) tell(v detect.Verdict, had []string) {
+	if d.muted || len(v.Found)+len(v.Early)+len(had) == 0 {
 		return
 	}
-	changes, err := detect.Changes(v, had, p.lastTold)
-	p.failure = errors.Join(p.failure, err)
+	changes, err := detect.Changes(v, had, d.lastTold)
+	d.failure = errors.Join(d.failure, err)
 	for i := range changes {
 		a := &changes[i]
 		switch {
 		case a.State == alert.Withdrawn:
-			p.opts.Log.Info("alert withdrawn", "rule", a.RuleID, "timeline", a.TimelineID, "alert", a.ID)
+			d.opts.Log.Info("alert withdrawn", "rule", a.RuleID, "timeline", a.TimelineID, "alert", a.ID)
 		case a.Revision == 1:
-			p.metrics.alert(a)
-			p.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
+			d.metrics.alert(a)
+			d.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
 		}
 	}
-	p.told = append(p.told, changes...)
+	d.now.told = append(d.now.told, changes...)
 }
 
 // had are the ids of the alerts of the last revision of a timeline.
-func (p *Processor) had(id string) (ids []string, err error) {
-	if p.muted || id == "" {
+func (d *decider) had(id string) (ids []string, err error) {
+	if d.muted || id == "" {
 		return nil, nil
 	}
 	var before *timeline.Timeline
-	for _, d := range p.decided { // in this turn
-		if d.ID == id {
-			before = d
+	d.uncommitted(func(o *outcome) bool {
+		for _, t := range slices.Backward(o.decided) {
+			if t.ID == id {
+				before = t
+				break
+			}
 		}
-	}
+		return before != nil
+	})
 	if before == nil {
-		note, err := p.store.Note(disk.KindTimeline, id)
+		note, err := d.store.Note(disk.KindTimeline, id)
 		if note == "" || err != nil {
 			return nil, err
 		}
@@ -110,11 +131,17 @@ func (p *Processor) had(id string) (ids []string, err error) {
 }
 
 // lastTold is what was last told of an alert, nil for nothing.
-func (p *Processor) lastTold(id string) (*alert.Alert, error) {
-	for i := len(p.told) - 1; i >= 0; i-- {
-		if p.told[i].ID == id {
-			return &p.told[i], nil
+func (d *decider) lastTold(id string) (last *alert.Alert, err error) {
+	d.uncommitted(func(o *outcome) bool {
+		for i := len(o.told) - 1; i >= 0 && last == nil; i-- {
+			if o.told[i].ID == id {
+				last = &o.told[i]
+			}
 		}
+		return last != nil
+	})
+	if last != nil {
+		return last, nil
 	}
-	return p.store.Alert(id)
+	return d.store.Alert(id)
 }

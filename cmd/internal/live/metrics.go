@@ -175,10 +175,16 @@ func (m *Metrics) unjudged(events uint64) {
 
 func (m *Metrics) commit(d time.Duration) { m.commits.Observe(d.Seconds()) }
 
-func (m *Metrics) engine(e *shard.Engine, now event.Time, pending uint64, bytes int64) {
+func (m *Metrics) engine(e *shard.Engine) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stats, m.now, m.mark, m.pending, m.bytes = e.Stats(), now, e.Watermark(), pending, bytes
+	m.stats, m.mark = e.Stats(), e.Watermark()
+}
+
+func (m *Metrics) read(now event.Time, pending uint64, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now, m.pending, m.bytes = now, pending, bytes
 }
 
 var (

@@ -19,7 +19,6 @@ import (
 	"github.com/sennit-io/sennit/correlate/window"
 	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/scan"
-	"github.com/sennit-io/sennit/schemas/alert"
 	"github.com/sennit-io/sennit/schemas/event"
 	"github.com/sennit-io/sennit/schemas/timeline"
 )
@@ -75,7 +74,7 @@ const (
 	// anew: it may be one that the bus has forgotten.
 	deaf      = 10 * time.Second
 	syncEvery = time.Second
-	// reportEvery is how often the engine is asked for its counters.
+	// reportEvery is how often counters are given to the metrics.
 	reportEvery = 100 * time.Millisecond
 	// forget is how long after its last envelope a sender is remembered.
 	forget = 24 * time.Hour
@@ -89,8 +88,7 @@ type Processor struct {
 	js      jetstream.JetStream
 	store   *disk.Store
 	waiting *spill.File
-	engine  *shard.Engine
-	watch   *detect.Watch
+	decider *decider
 	unpack  unpacker
 	metrics *Metrics
 
@@ -104,10 +102,8 @@ type Processor struct {
 	followed time.Time
 	at       disk.Position
 	prior    []disk.Push // ticks since the last commit: the last one counts
-	decided  []*timeline.Timeline
-	muted    bool          // results of recovery were delivered before
-	told     []alert.Alert // of the alerts, in this turn
-	failure  error         // of the state, while the engine was deciding
+	deciding int         // the weight of what is being decided
+	outcomes []*outcome  // decided, to be committed
 	synced   time.Time
 	syncing  chan error // of a Sync under way, nil for none
 	reported time.Time
@@ -149,9 +145,10 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	}
 	cfg.Memory, cfg.Spill = o.Memory, waiting
 	p := &Processor{opts: o, js: js, store: store, waiting: waiting, unpack: unpacker{sessions: bus.NewSessions(), counts: m}, metrics: m, at: store.Position(), batch: new(event.Batch)}
-	p.engine = shard.New(cfg, p)
+	p.decider = &decider{opts: &p.opts, store: store, metrics: m}
+	p.decider.engine = shard.New(cfg, p.decider)
+	p.decider.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
 	m.rules(o.Rules)
-	p.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
 	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
 		err = p.recover()
 	}
@@ -161,13 +158,15 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	return p, nil
 }
 
+// recover makes the engine what it was. What came of the last turns may not have been
+// committed: that comes out of it anew.
 func (p *Processor) recover() error {
-	began, events := time.Now(), 0
+	began, events, d := time.Now(), 0, p.decider
 	if err := p.store.Sessions(p.unpack.sessions.Restore); err != nil {
 		return err
 	}
-	p.muted = true
-	err := p.store.Recover(new(scan.Intern), func(now event.Time, envelope []byte, b *event.Batch) error {
+	d.begin(p.at.Turn)
+	err := p.store.Recover(new(scan.Intern), func(turn uint64, now event.Time, envelope []byte, b *event.Batch) error {
 		if envelope != nil {
 			b = p.batch.Next()
 			p.batch = b
@@ -176,30 +175,52 @@ func (p *Processor) recover() error {
 			}
 		}
 		events += len(b.Events)
-		p.push(b, now)
-		return p.engine.Err()
+		d.muted = turn <= p.at.Decided
+		d.push(b, now)
+		return d.engine.Err()
 	})
-	p.muted = false
+	d.muted = false
+	p.wasDecided(d.end(0))
 	p.now = p.at.Now
 	if events > 0 {
-		p.opts.Log.Info("recovered", "events", events, "turns", p.at.Turn, "position", p.at.Sequence, "took", time.Since(began))
+		p.opts.Log.Info("recovered", "events", events, "turns", p.at.Turn, "undecided", p.at.Turn-p.at.Decided, "position", p.at.Sequence, "took", time.Since(began))
 	}
 	return err
 }
 
-// Timeline takes what the engine decides, and, as revision 0, what it knows of an open
-// request.
-func (p *Processor) Timeline(t *timeline.Timeline) {
-	if p.opts.Watch != nil && (t.Revision > 0 || p.opts.Leads()) {
-		defer p.opts.Watch(t)
+// decide has a turn decided. While too much is under way, it waits.
+func (p *Processor) decide(turn uint64, pushes []disk.Push, events int) {
+	j := job{turn: turn, pushes: pushes, weight: weigh(events), given: time.Now()}
+	for p.deciding > 0 && p.deciding+j.weight > mostDeciding {
+		p.awaitDecided()
 	}
-	if t.Revision == 0 { // it is open: nothing was decided
-		p.preview(t)
-		return
+	p.deciding += j.weight
+	p.decider.jobs <- j
+}
+
+// awaitDecided waits until a turn more is decided.
+func (p *Processor) awaitDecided() { p.wasDecided(<-p.decider.done) }
+
+// wasDecided notes that a turn was decided. What nothing came of, the next commit says by
+// the way.
+func (p *Processor) wasDecided(o *outcome) {
+	p.deciding -= o.weight
+	if o.empty() && len(p.outcomes) == 0 {
+		p.at.Decided = o.turn
+	} else {
+		p.outcomes = append(p.outcomes, o)
 	}
-	p.judge(t)
-	if !p.muted {
-		p.decided = append(p.decided, t)
+}
+
+// takeDecided takes what was decided meanwhile.
+func (p *Processor) takeDecided() {
+	for {
+		select {
+		case o := <-p.decider.done:
+			p.wasDecided(o)
+		default:
+			return
+		}
 	}
 }
 
@@ -220,7 +241,9 @@ func (p *Processor) Close() error { return errors.Join(p.store.Close(), p.waitin
 // returns nil. When the bus is away it waits. An error is one that waiting does
 // not mend: of the state, or a stream that is not the one it read before.
 func (p *Processor) Run(ctx context.Context) (err error) {
+	p.decider.start()
 	defer func() {
+		p.decider.stop()
 		p.outbox.close()
 		p.metrics.ready(errors.New("ending"))
 		if p.syncing != nil {
@@ -246,6 +269,12 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	for p.deciding > 0 {
+		p.awaitDecided()
+	}
+	if err := (&turn{p: p}).work(); err != nil {
+		return err
 	}
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -274,19 +303,18 @@ func (p *Processor) away(ctx context.Context, err error) {
 // read works turn by turn. It returns nil when the reader has to be made anew.
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
-		p.reload(time.Now())
 		t := turn{p: p, reader: r}
 		err := t.collect()
 		if lost := r.TakeLost(); lost > 0 {
 			p.opts.Log.Error("the stream dropped messages before they were read: it needs more room, or the processor more speed", "messages", lost)
 			p.metrics.envelope("dropped_by_stream", lost)
 		}
+		if err := t.work(); err != nil { // what was read before an error counts as read
+			return err
+		}
 		if err != nil {
 			p.away(ctx, err)
 			return nil
-		}
-		if err := t.work(); err != nil {
-			return err
 		}
 		if err := p.send(ctx, false); errors.Is(err, errState) {
 			return err
@@ -326,14 +354,13 @@ func (p *Processor) sync() error {
 	return nil
 }
 
-// report gives the counters to the metrics, now and then.
+// report says how far was read to the metrics, now and then.
 func (p *Processor) report(pending uint64) {
 	if time.Since(p.reported) < reportEvery {
 		return
 	}
 	p.reported = time.Now()
-	p.metrics.engine(p.engine, p.now, pending, p.store.Size())
-	p.metrics.unjudged(p.watch.Lost())
+	p.metrics.read(p.now, pending, p.store.Size())
 }
 
 // send sends what waits if this processor leads, with all until it has arrived, and

@@ -63,27 +63,27 @@ func (r *RulesFolder) look() string {
 // reload judges by other rules once the folder has them. Rules that are wrong change
 // nothing: the set before stays, and the log says what is wrong with file, line and
 // column.
-func (p *Processor) reload(now time.Time) {
-	if p.opts.Reload == nil || !p.opts.Reload.changed(now) {
+func (d *decider) reload(now time.Time) {
+	if d.opts.Reload == nil || !d.opts.Reload.changed(now) {
 		return
 	}
-	set, err := detect.Load(os.DirFS(p.opts.Reload.Dir))
+	set, err := detect.Load(os.DirFS(d.opts.Reload.Dir))
 	if err != nil {
-		p.metrics.rulesFailed()
-		p.opts.Log.Error("the changed rules are wrong, those before stay", "dir", p.opts.Reload.Dir, "error", err)
+		d.metrics.rulesFailed()
+		d.opts.Log.Error("the changed rules are wrong, those before stay", "dir", d.opts.Reload.Dir, "error", err)
 		return
 	}
-	if old := p.watch.Set(); old == nil || old.Hash != set.Hash {
-		p.use(set)
-		p.opts.Log.Info("rules reloaded", "dir", p.opts.Reload.Dir, "rules", len(set.Rules), "hash", set.Hash)
+	if old := d.watch.Set(); old == nil || old.Hash != set.Hash {
+		d.use(set)
+		d.opts.Log.Info("rules reloaded", "dir", d.opts.Reload.Dir, "rules", len(set.Rules), "hash", set.Hash)
 	}
 }
 
 // use judges by a set from now on.
-func (p *Processor) use(set *detect.Set) {
-	p.watch.Use(set)
+func (d *decider) use(set *detect.Set) {
+	d.watch.Use(set)
 	if set.Early() {
-		p.engine.ShowOpen()
+		d.engine.ShowOpen()
 	}
-	p.metrics.rules(set)
+	d.metrics.rules(set)
 }

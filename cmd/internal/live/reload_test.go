@@ -38,8 +38,8 @@ func TestRulesAreReloaded(t *testing.T) {
 	m := NewMetrics(r)
 	m.rules(set)
 	again := make(chan os.Signal, 1)
-	p := &Processor{
-		opts:    Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Reload: &RulesFolder{Dir: dir, Again: again}},
+	d := &decider{
+		opts:    &Options{Log: slog.New(slog.NewTextHandler(&log, nil)), Reload: &RulesFolder{Dir: dir, Again: again}},
 		watch:   detect.NewWatch(set, detect.Options{}),
 		engine:  shard.New(shard.DefaultConfig(), nil),
 		metrics: m,
@@ -50,8 +50,8 @@ func TestRulesAreReloaded(t *testing.T) {
 		t.Helper()
 		log.Reset()
 		now = now.Add(after)
-		p.reload(now)
-		if got := p.watch.Set().Rules[0].Step; got != want {
+		d.reload(now)
+		if got := d.watch.Set().Rules[0].Step; got != want {
 			t.Errorf("it judges by %q, want %q", got, want)
 		}
 		if logged == "" && log.Len() > 0 || !strings.Contains(log.String(), logged) {
@@ -78,8 +78,8 @@ func TestRulesAreReloaded(t *testing.T) {
 	}
 	for _, f := range families {
 		if f.GetName() == "sennit_rules" {
-			if hash := f.GetMetric()[0].GetLabel()[0].GetValue(); hash != p.watch.Set().Hash || hash == set.Hash {
-				t.Errorf("hash %s, want %s", hash, p.watch.Set().Hash)
+			if hash := f.GetMetric()[0].GetLabel()[0].GetValue(); hash != d.watch.Set().Hash || hash == set.Hash {
+				t.Errorf("hash %s, want %s", hash, d.watch.Set().Hash)
 			}
 			return
 		}

@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +24,11 @@ type turn struct {
 	last   *bus.Message
 }
 
-// collect reads what is there and pushes it, message by message: how many come in
-// one turn is chance, and must not show in what is decided. With nothing there it
-// waits a little.
+// collect reads what is there, message by message: how many come in one turn is chance,
+// and must not show in what is decided. With nothing there it waits a little.
 func (t *turn) collect() error {
 	wait := idleWait
-	if t.p.outbox.busy() { // what has arrived is to be noted
+	if t.p.outbox.busy() || t.p.deciding > 0 { // what has arrived, or was decided, is to be noted
 		wait = busyWait
 	}
 	for ; t.count < turnEvents; wait = busyWait {
@@ -51,7 +49,7 @@ func (t *turn) collect() error {
 	return nil
 }
 
-// push gives a message's events to the engine.
+// push adds a message's events to what the engine is to be given.
 func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 	p := t.p
 	p.now = max(p.now, p.opts.Clock(m, b.Events))
@@ -67,7 +65,6 @@ func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 		t.pushes = t.pushes[:n-1]
 	}
 	t.pushes = append(t.pushes, one)
-	p.push(b, p.now)
 }
 
 // take opens one envelope. What cannot be read goes to the dead letters.
@@ -86,67 +83,103 @@ func (t *turn) bury(m *bus.Message, why error) {
 	t.dead = append(t.dead, disk.Result{Kind: byte(bus.OutDead), ID: strconv.FormatUint(m.Sequence, 10), Data: bus.DeadLetter(why, m.Data)})
 }
 
-// work commits what was read and what came of it. Ticks alone, of which nothing
-// came, wait for the next turn.
+// work commits what was read and what came of turns before, and has decided what was
+// read. Ticks alone, of which nothing came, wait for the next turn.
 func (t *turn) work() error {
 	p := t.p
-	if err := errors.Join(p.engine.Err(), p.failure); err != nil {
-		return err
-	}
-	if t.last == nil {
+	p.takeDecided()
+	if t.last == nil && len(p.outcomes) == 0 {
 		p.report(0)
 		return nil
 	}
-	at := t.reader.Position(t.last.Sequence)
-	p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
-	pushes := append(p.prior, t.pushes...)
-	if t.count+len(t.dead)+len(p.decided)+len(p.told) == 0 && time.Since(p.commit) < quietTurns {
-		p.prior = pushes[len(pushes)-1:]
-		p.report(t.last.Pending)
-		return nil
+	var pending uint64
+	pushes, decided := append(p.prior, t.pushes...), false
+	if t.last != nil {
+		pending = t.last.Pending
+		at := t.reader.Position(t.last.Sequence)
+		p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
+	}
+	if t.ticks() && p.deciding == 0 && len(p.outcomes) == 0 {
+		// Usually nothing comes of it, and then it need not be written.
+		p.decide(p.at.Turn, t.pushes, 0)
+		p.awaitDecided()
+		if len(p.outcomes) == 0 && time.Since(p.commit) < quietTurns {
+			p.prior = pushes[len(pushes)-1:]
+			p.report(pending)
+			return nil
+		}
+		decided, p.at.Decided = true, p.at.Turn+1
+	}
+	if err := t.commit(pushes); err != nil {
+		return err
+	}
+	if !decided && len(t.pushes) > 0 {
+		p.decide(p.at.Turn, t.pushes, t.count)
+	}
+	p.report(pending)
+	return nil
+}
+
+// ticks reports whether nothing was read but that time has passed.
+func (t *turn) ticks() bool { return t.last != nil && t.count+len(t.dead) == 0 }
+
+// commit makes pushes part of the state, with what came of turns before.
+func (t *turn) commit(pushes []disk.Push) error {
+	p := t.p
+	for _, o := range p.outcomes {
+		if o.err != nil {
+			return o.err
+		}
+		p.at.Decided = max(p.at.Decided, o.turn)
 	}
 	began := time.Now()
 	results := append(p.resultsOf(), t.dead...)
 	known := p.outbox.known(results)
 	_, span := p.opts.Tracer.Start(context.Background(), "commit", trace.WithAttributes(
-		attribute.Int("sennit.events", t.count), attribute.Int("sennit.results", len(results)), attribute.Int64("sennit.bus.sequence", int64(t.last.Sequence)),
+		attribute.Int("sennit.events", t.count), attribute.Int("sennit.results", len(results)), attribute.Int64("sennit.bus.sequence", int64(p.at.Sequence)),
 	))
-	bundles, err := p.store.Turn(disk.Turn{
-		Pushes: pushes, At: p.at, Results: results, Heard: known,
-		Session: func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) },
-	})
+	one := disk.Turn{Pushes: pushes, At: p.at, Results: results, Heard: known}
+	if !p.stored.IsZero() {
+		one.Session = func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) }
+	}
+	bundles, err := p.store.Turn(one)
 	ended(span, err)
 	if err != nil {
 		return err
 	}
 	p.at = p.store.Position()
+	p.decider.committed(p.at.Decided)
 	p.outbox.committed(bundles, known)
 	p.prior, p.commit = nil, time.Now()
-	clear(p.decided)
+	clear(p.outcomes)
 	clear(p.results)
-	p.decided, p.told = p.decided[:0], p.told[:0]
+	p.outcomes = p.outcomes[:0]
 	took := time.Since(began)
 	p.metrics.commit(took)
 	if p.opts.Committed != nil {
 		p.opts.Committed(t.pushes, took)
 	}
-	p.report(t.last.Pending)
 	return nil
 }
 
-// resultsOf are the revisions and alerts of a turn, as they are kept and sent.
+// resultsOf are the revisions and alerts of what was decided, as they are kept and sent:
+// those of a kind behind each other, so that they share messages.
 func (p *Processor) resultsOf() []disk.Result {
 	list := p.results[:0]
-	for _, t := range p.decided {
-		var alerts []string
-		for i := range t.Alerts {
-			alerts = append(alerts, t.Alerts[i].AlertID)
+	for _, o := range p.outcomes {
+		for _, t := range o.decided {
+			var alerts []string
+			for i := range t.Alerts {
+				alerts = append(alerts, t.Alerts[i].AlertID)
+			}
+			list = append(list, disk.Result{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Of: t.ID, Note: strings.Join(alerts, "\n"), JSON: t})
 		}
-		list = append(list, disk.Result{Kind: byte(bus.OutTimeline), ID: t.ID + "/" + strconv.FormatUint(uint64(t.Revision), 10), Of: t.ID, Note: strings.Join(alerts, "\n"), JSON: t})
 	}
-	for i := range p.told {
-		a := &p.told[i]
-		list = append(list, disk.Result{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Of: a.ID, JSON: a})
+	for _, o := range p.outcomes {
+		for i := range o.told {
+			a := &o.told[i]
+			list = append(list, disk.Result{Kind: byte(bus.OutAlert), ID: bus.AlertID(string(a.Severity), a.ID, a.Revision, string(a.State)), Of: a.ID, JSON: a})
+		}
 	}
 	p.results = list
 	return list

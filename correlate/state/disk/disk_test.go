@@ -69,7 +69,7 @@ type recovered struct {
 
 func recover(t *testing.T, s *disk.Store) (out []recovered) {
 	t.Helper()
-	if err := s.Recover(copied{}, func(now event.Time, envelope []byte, b *event.Batch) error {
+	if err := s.Recover(copied{}, func(_ uint64, now event.Time, envelope []byte, b *event.Batch) error {
 		if b == nil {
 			b = new(event.Batch)
 		}
@@ -437,7 +437,7 @@ func TestErrors(t *testing.T) {
 		}
 		s, err := disk.Open(harmed, opts)
 		if err == nil {
-			err = errors.Join(s.Recover(copied{}, func(event.Time, []byte, *event.Batch) error { return nil }), s.Close())
+			err = errors.Join(s.Recover(copied{}, func(uint64, event.Time, []byte, *event.Batch) error { return nil }), s.Close())
 		}
 		if !errors.Is(err, disk.ErrDamaged) {
 			t.Errorf("a file that was %s: %v", what, err)

@@ -3,7 +3,7 @@ package disk
 import "encoding/binary"
 
 // Version of the layout of the folder, docs/state-format.md.
-const Version = 4
+const Version = 5
 
 // First bytes of the keys.
 const (

@@ -41,6 +41,7 @@ type Options struct {
 // Position is where the turns have got to.
 type Position struct {
 	Turn     uint64 // turns committed
+	Decided  uint64 // the last turn of which the results are committed as well
 	Sequence uint64 // last message of the stream
 	Created  int64  // identity of the stream
 	Now      event.Time
@@ -187,15 +188,19 @@ func (s *Store) checkpoint() (turns, results uint64, err error) {
 	if err != nil || p == nil {
 		return 0, 0, err
 	}
-	if len(p) != 6*8 {
+	if len(p) != (positionNumbers+2)*8 {
 		return 0, 0, ErrDamaged
 	}
 	s.at = readPosition(p)
-	return binary.BigEndian.Uint64(p[4*8:]), binary.BigEndian.Uint64(p[5*8:]), nil
+	ends := p[positionNumbers*8:]
+	return binary.BigEndian.Uint64(ends), binary.BigEndian.Uint64(ends[8:]), nil
 }
 
+// positionNumbers is how many u64 a position is.
+const positionNumbers = 5
+
 func appendPosition(b []byte, p *Position) []byte {
-	for _, v := range []uint64{p.Turn, p.Sequence, uint64(p.Created), uint64(p.Now)} {
+	for _, v := range []uint64{p.Turn, p.Decided, p.Sequence, uint64(p.Created), uint64(p.Now)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	return b
@@ -203,7 +208,7 @@ func appendPosition(b []byte, p *Position) []byte {
 
 func readPosition(b []byte) Position {
 	n := func(i int) uint64 { return binary.BigEndian.Uint64(b[8*i:]) }
-	return Position{Turn: n(0), Sequence: n(1), Created: int64(n(2)), Now: event.Time(n(3))}
+	return Position{Turn: n(0), Decided: n(1), Sequence: n(2), Created: int64(n(3)), Now: event.Time(n(4))}
 }
 
 // Position is what the last committed turn said.

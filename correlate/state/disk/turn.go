@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/klauspost/compress/s2"
@@ -11,11 +12,12 @@ import (
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
-// Turn is one step of a processor: what it read, and what came of it.
+// Turn is one step of a processor: what it read, and what came of this turn or of
+// those before.
 type Turn struct {
 	// Pushes are what the engine was given, in the order of the stream.
 	Pushes []Push
-	// At is where the turn ends; its number of turns is filled in.
+	// At is where the turn ends; its number of turns is filled in, and limits Decided.
 	At Position
 	// Session calls its argument for each sender to remember, with an empty
 	// value for one to forget. May be nil.
@@ -50,6 +52,7 @@ type scratch struct {
 // Commit makes the engine's batch durable, as results that need not be sent.
 func (s *Store) Commit(b state.Batch) error {
 	t := Turn{At: s.Position()}
+	t.At.Decided = math.MaxUint64
 	if b.Watermark != event.Never {
 		t.At.Now = max(t.At.Now, b.Watermark)
 	}
@@ -76,6 +79,7 @@ func (s *Store) turn(t *Turn) ([]Bundle, error) {
 		return nil, err
 	}
 	t.At.Turn = s.Position().Turn + 1
+	t.At.Decided = min(t.At.Decided, t.At.Turn)
 	r := turnRecord{at: t.At}
 	bundles, err := s.bundle(t, &r)
 	if err != nil {
@@ -176,11 +180,11 @@ func cut(b []byte) (v, rest []byte, ok bool) {
 
 // readTurn reads what record wrote. It shares the bytes.
 func readTurn(b []byte) (r turnRecord, err error) {
-	const head = 5 * 8
+	const head = (positionNumbers + 1) * 8
 	if len(b) < head {
 		return r, ErrDamaged
 	}
-	r.at, r.results = readPosition(b), binary.BigEndian.Uint64(b[4*8:])
+	r.at, r.results = readPosition(b), binary.BigEndian.Uint64(b[positionNumbers*8:])
 	b = b[head:]
 	count, n := binary.Uvarint(b)
 	if n <= 0 {
@@ -223,10 +227,11 @@ func (s *Store) apply(r *turnRecord, end uint64) {
 	s.at, s.turnsEnd, s.resultsEnd = r.at, end, r.results
 }
 
-// Recover gives back the pushes of the turns that are still kept, oldest first: their
+// Recover gives back the pushes of the turns that are still kept, oldest first, each with
+// the number of its turn: their
 // envelope, which is valid during the call, or else their events. The batch may be
 // kept.
-func (s *Store) Recover(strings event.Interner, f func(now event.Time, envelope []byte, b *event.Batch) error) error {
+func (s *Store) Recover(strings event.Interner, f func(turn uint64, now event.Time, envelope []byte, b *event.Batch) error) error {
 	r := event.WireReader{Strings: strings}
 	_, err := s.turns.scan(0, func(_ uint64, _ event.Time, said []byte) error {
 		t, err := readTurn(said)
@@ -244,7 +249,7 @@ func (s *Store) Recover(strings event.Interner, f func(now event.Time, envelope 
 			}
 			p = rest
 			if kind == pushEnvelope {
-				if err := f(now, what, nil); err != nil {
+				if err := f(t.at.Turn, now, what, nil); err != nil {
 					return err
 				}
 				continue
@@ -253,7 +258,7 @@ func (s *Store) Recover(strings event.Interner, f func(now event.Time, envelope 
 			if err := readEvents(&r, what, b); err != nil {
 				return err
 			}
-			if err := f(now, nil, b); err != nil {
+			if err := f(t.at.Turn, now, nil, b); err != nil {
 				return err
 			}
 		}
