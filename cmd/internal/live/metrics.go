@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,8 @@ import (
 // Metrics are the counters of a processor, in the names of --stats. They count
 // from the start of the state: recovery counts again what it pushes again.
 type Metrics struct {
-	notReady  atomic.Pointer[error]
+	notReads  atomic.Pointer[error] // nil: nothing was said yet
+	notSends  atomic.Pointer[error]
 	leads     bool
 	mu        sync.Mutex
 	stats     shard.Stats
@@ -64,13 +66,25 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 // Ready is nil if the processor reads from the bus and sends to it, else why not.
 func (m *Metrics) Ready() error {
-	if why := m.notReady.Load(); why != nil {
-		return *why
+	reads, sends := m.notReads.Load(), m.notSends.Load()
+	switch {
+	case reads == nil:
+		return errStarting
+	case *reads != nil || sends == nil:
+		return *reads
 	}
-	return errStarting
+	return *sends
 }
 
-func (m *Metrics) ready(why error) { m.notReady.Store(&why) }
+func (m *Metrics) ready(why error) { m.notReads.Store(&why) }
+
+// sends says why results cannot be sent, nil if they can.
+func (m *Metrics) sends(why error) {
+	if why != nil {
+		why = fmt.Errorf("the bus does not take results: %w", why)
+	}
+	m.notSends.Store(&why)
+}
 
 func (m *Metrics) lead(v bool) {
 	m.mu.Lock()

@@ -86,38 +86,30 @@ func openOutbox(js jetstream.JetStream, store *disk.Store, log *slog.Logger) (*o
 	})
 }
 
+// add takes what was committed. What of it the streams hold already is out.
 func (o *outbox) add(b *disk.Bundle) {
-	o.bundles = append(o.bundles, b)
+	kind := bus.Out(b.Kind)
+	w := o.ways[kind.Stream()]
+	d := disk.Delivery{Stream: w.stream, Place: w.place}
 	for i, id := range b.IDs {
-		if !b.Out[i] {
-			o.ids[bus.MessageID(bus.Out(b.Kind), id)] = spot{b, i}
+		if b.Out[i] {
+			continue
 		}
-	}
-}
-
-// known marks what the streams hold already of what was decided, and returns the ids
-// of that.
-func (o *outbox) known(list []disk.Result) (known []string) {
-	if len(o.heard) == 0 {
-		return nil
-	}
-	for i := range list {
-		id := bus.MessageID(bus.Out(list[i].Kind), list[i].ID)
+		id := bus.MessageID(kind, id)
 		if _, ok := o.heard[id]; ok {
-			list[i].Known = true
-			known = append(known, id)
+			b.Out[i] = true
+			delete(o.heard, id)
+			d.Forget = append(d.Forget, id)
+		} else {
+			o.ids[id] = spot{b, i}
 		}
 	}
-	return known
-}
-
-// committed notes what a turn has added.
-func (o *outbox) committed(bundles []disk.Bundle, known []string) {
-	for i := range bundles {
-		o.add(&bundles[i])
+	if len(d.Forget) > 0 {
+		d.Seen = append(d.Seen, b)
+		o.store.Delivered(d)
 	}
-	for _, id := range known {
-		delete(o.heard, id)
+	if !b.Sent() {
+		o.bundles = append(o.bundles, b)
 	}
 }
 

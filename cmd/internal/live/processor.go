@@ -93,13 +93,11 @@ type Processor struct {
 	metrics *Metrics
 
 	batch    *event.Batch // the last one
-	outbox   *outbox
+	sending  *sending
 	now      event.Time
 	stored   time.Time // of the last message
 	heard    time.Time // by this machine's clock
-	ticked   time.Time
 	commit   time.Time
-	followed time.Time
 	at       disk.Position
 	prior    []disk.Push // ticks since the last commit: the last one counts
 	deciding int         // the weight of what is being decided
@@ -149,7 +147,7 @@ func NewProcessor(js jetstream.JetStream, m *Metrics, o Options) (*Processor, er
 	p.decider.engine = shard.New(cfg, p.decider)
 	p.decider.watch = detect.NewWatch(o.Rules, detect.Options{Early: true, Claim: w.AgentHorizon, Keep: w.Longest + w.Retention})
 	m.rules(o.Rules)
-	if p.outbox, err = openOutbox(js, store, o.Log); err == nil {
+	if p.sending, err = newSending(js, store, m, &p.opts); err == nil {
 		err = p.recover()
 	}
 	if err != nil {
@@ -240,19 +238,32 @@ func (p *Processor) Close() error { return errors.Join(p.store.Close(), p.waitin
 // Run works until ctx ends; then it finishes its turn, sends what it can, and
 // returns nil. When the bus is away it waits. An error is one that waiting does
 // not mend: of the state, or a stream that is not the one it read before.
-func (p *Processor) Run(ctx context.Context) (err error) {
+func (p *Processor) Run(ctx context.Context) error {
+	working, stop := context.WithCancel(ctx)
 	p.decider.start()
-	defer func() {
-		p.decider.stop()
-		p.outbox.close()
-		p.metrics.ready(errors.New("ending"))
-		if p.syncing != nil {
-			err = errors.Join(err, <-p.syncing)
-		}
-		p.reported = time.Time{}
-		p.report(0)
-		err = errors.Join(err, p.Close())
+	sent := make(chan error, 1)
+	go func() {
+		defer stop()
+		sent <- p.sending.run(working)
 	}()
+	err := p.work(working)
+	stop()
+	if err = errors.Join(err, <-sent); err == nil {
+		err = p.finish(context.WithoutCancel(ctx))
+	}
+	p.decider.stop()
+	p.sending.outbox.close()
+	p.metrics.ready(errors.New("ending"))
+	if p.syncing != nil {
+		err = errors.Join(err, <-p.syncing)
+	}
+	p.reported = time.Time{}
+	p.report(0)
+	return errors.Join(err, p.Close())
+}
+
+// work reads until ctx ends.
+func (p *Processor) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r, err := bus.NewReader(ctx, p.js, bus.Position{Sequence: p.at.Sequence, Created: p.at.Created})
 		switch {
@@ -270,21 +281,18 @@ func (p *Processor) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	return nil
+}
+
+// finish commits and sends what is under way.
+func (p *Processor) finish(ctx context.Context) error {
 	for p.deciding > 0 {
 		p.awaitDecided()
 	}
 	if err := (&turn{p: p}).work(); err != nil {
 		return err
 	}
-	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := p.send(sending, true); err != nil {
-		if errors.Is(err, errState) {
-			return err
-		}
-		p.opts.Log.Warn("results are left for the next start, or for another processor", "error", err)
-	}
-	return nil
+	return p.sending.finish(ctx, 10*time.Second)
 }
 
 // away waits a little for the bus.
@@ -303,6 +311,13 @@ func (p *Processor) away(ctx context.Context, err error) {
 // read works turn by turn. It returns nil when the reader has to be made anew.
 func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
+		if p.sending.crowded() {
+			time.Sleep(busyWait)
+			if err := p.sync(); err != nil {
+				return err
+			}
+			continue
+		}
 		t := turn{p: p, reader: r}
 		err := t.collect()
 		if lost := r.TakeLost(); lost > 0 {
@@ -316,13 +331,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 			p.away(ctx, err)
 			return nil
 		}
-		if err := p.send(ctx, false); errors.Is(err, errState) {
-			return err
-		} else if err != nil {
-			p.away(ctx, err)
-		} else {
-			p.metrics.ready(nil)
-		}
+		p.metrics.ready(nil)
 		if t.last == nil && time.Since(p.heard) > deaf { // else it is this processor that took so long
 			p.opts.Log.Warn("nothing comes from the bus; the reader is made anew")
 			return nil
@@ -361,35 +370,4 @@ func (p *Processor) report(pending uint64) {
 	}
 	p.reported = time.Now()
 	p.metrics.read(p.now, pending, p.store.Size())
-}
-
-// send sends what waits if this processor leads, with all until it has arrived, and
-// ticks if nothing comes. One that does not lead follows what is sent.
-func (p *Processor) send(ctx context.Context, all bool) error {
-	leads := p.opts.Leads()
-	p.metrics.lead(leads)
-	if leads && time.Since(p.heard) > tickEvery && time.Since(p.ticked) > tickEvery {
-		ticking, cancel := context.WithTimeout(ctx, asking)
-		defer cancel()
-		if err := bus.Tick(ticking, p.js); err != nil {
-			return err
-		}
-		p.ticked = time.Now()
-	}
-	if p.stored.IsZero() {
-		return nil // it is not known yet how far the events are
-	}
-	if !leads && len(p.outbox.flying) > 0 { // it led until now
-		p.outbox.ground()
-	}
-	if p.outbox.behind() && leads || !leads && time.Since(p.followed) > followEvery {
-		p.followed = time.Now()
-		if err := p.outbox.follow(ctx, p.stored); err != nil {
-			return err
-		}
-	}
-	if !leads {
-		return nil
-	}
-	return p.outbox.send(ctx, all)
 }

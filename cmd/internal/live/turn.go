@@ -28,7 +28,7 @@ type turn struct {
 // and must not show in what is decided. With nothing there it waits a little.
 func (t *turn) collect() error {
 	wait := idleWait
-	if t.p.outbox.busy() || t.p.deciding > 0 { // what has arrived, or was decided, is to be noted
+	if t.p.deciding > 0 { // what comes of it is to be committed
 		wait = busyWait
 	}
 	for ; t.count < turnEvents; wait = busyWait {
@@ -54,6 +54,7 @@ func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 	p := t.p
 	p.now = max(p.now, p.opts.Clock(m, b.Events))
 	p.stored, p.heard = m.Stored, time.Now()
+	p.sending.read(m.Stored)
 	t.count += len(b.Events)
 	one := disk.Push{Now: p.now, Events: b.Events}
 	if whole {
@@ -134,11 +135,10 @@ func (t *turn) commit(pushes []disk.Push) error {
 	}
 	began := time.Now()
 	results := append(p.resultsOf(), t.dead...)
-	known := p.outbox.known(results)
 	_, span := p.opts.Tracer.Start(context.Background(), "commit", trace.WithAttributes(
 		attribute.Int("sennit.events", t.count), attribute.Int("sennit.results", len(results)), attribute.Int64("sennit.bus.sequence", int64(p.at.Sequence)),
 	))
-	one := disk.Turn{Pushes: pushes, At: p.at, Results: results, Heard: known}
+	one := disk.Turn{Pushes: pushes, At: p.at, Results: results}
 	if !p.stored.IsZero() {
 		one.Session = func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) }
 	}
@@ -149,7 +149,7 @@ func (t *turn) commit(pushes []disk.Push) error {
 	}
 	p.at = p.store.Position()
 	p.decider.committed(p.at.Decided)
-	p.outbox.committed(bundles, known)
+	p.sending.committed(bundles)
 	p.prior, p.commit = nil, time.Now()
 	clear(p.outcomes)
 	clear(p.results)

@@ -13,8 +13,8 @@ type Delivery struct {
 	Stream string
 	Place  Place
 	// Seen are bundles of which more is out, Heard the ids of messages that are in no
-	// bundle yet: others have decided them first. Forget are ids of Heard that never
-	// came.
+	// bundle yet: others have decided them first. Forget are ids of Heard that are in
+	// one now, or never came.
 	Seen   []*Bundle
 	Heard  []string
 	Forget []string

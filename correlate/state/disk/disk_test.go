@@ -331,8 +331,10 @@ func TestHugeTurn(t *testing.T) {
 	for i := range 300 {
 		huge.Results = append(huge.Results, disk.Result{Kind: disk.KindTimeline, ID: fmt.Sprint(i), Of: fmt.Sprint(i), Data: big})
 	}
-	for i := range 100_000 {
-		huge.Heard = append(huge.Heard, fmt.Sprint("some results that others have decided/", i))
+	huge.Session = func(put func(key, value []byte)) {
+		for i := range 100_000 {
+			put(fmt.Append(nil, "a sender whose name is rather long/", i), []byte{1})
+		}
 	}
 	turn(t, s, huge)
 	if err := s.Close(); err != nil {
@@ -527,9 +529,9 @@ func TestDelivered(t *testing.T) {
 	bundles[0].Out[1] = true
 	place := disk.Place{Sequence: 3, Created: 8}
 	s.Delivered(disk.Delivery{Stream: "OUT", Place: place, Seen: bundles, Heard: []string{"t/a/1", "t/b/1", "t/c/1"}})
-	turn(t, s, disk.Turn{At: disk.Position{Now: at(1)}, Heard: []string{"t/b/1"}})
+	turn(t, s, disk.Turn{At: disk.Position{Now: at(1)}})
 	place.Sequence = 4
-	s.Delivered(disk.Delivery{Stream: "OUT", Place: place, Forget: []string{"t/c/1"}})
+	s.Delivered(disk.Delivery{Stream: "OUT", Place: place, Forget: []string{"t/b/1", "t/c/1"}})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -138,6 +138,8 @@ func (b *Bundle) row() []byte {
 }
 
 func (s *Store) wait(b *Bundle) {
+	s.rows.mu.Lock()
+	defer s.rows.mu.Unlock()
 	s.waiting = append(s.waiting, waiting{b.key, b.at})
 	s.open[b.key] = true
 }

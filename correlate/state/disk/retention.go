@@ -87,6 +87,8 @@ func (s *Store) listExpiring(start, end uint64) error {
 
 // oldestWaiting is the place of the oldest record that is not wholly sent.
 func (s *Store) oldestWaiting() uint64 {
+	s.rows.mu.Lock()
+	defer s.rows.mu.Unlock()
 	for len(s.waiting) > 0 && !s.open[s.waiting[0].key] {
 		s.waiting = s.waiting[1:]
 	}

@@ -47,8 +47,8 @@ type Position struct {
 	Now      event.Time
 }
 
-// Store is a state.Store on the disk. Turn, Commit and Delivered are called from one
-// goroutine, Sync from one, the others from any.
+// Store is a state.Store on the disk. Turn and Commit are called from one goroutine,
+// Delivered from one, Sync from one, the others from any.
 type Store struct {
 	dir  string
 	opts Options
@@ -61,7 +61,7 @@ type Store struct {
 	at                   Position // under rows.mu, as are the next two
 	turnsEnd, resultsEnd uint64   // of what the rows know of
 
-	waiting []waiting
+	waiting []waiting       // under rows.mu, as is the next
 	open    map[string]bool // keys of bundles that wait
 
 	scratch  scratch

@@ -24,8 +24,6 @@ type Turn struct {
 	Session func(put func(key, value []byte))
 	// Results are what was decided, in its order.
 	Results []Result
-	// Heard are the ids of Delivery.Heard that were decided in this turn.
-	Heard []string
 }
 
 // Push is the events that the engine was given at once, and its clock then. With
@@ -84,9 +82,6 @@ func (s *Store) turn(t *Turn) ([]Bundle, error) {
 	bundles, err := s.bundle(t, &r)
 	if err != nil {
 		return nil, err
-	}
-	for _, id := range t.Heard {
-		r.row(append([]byte{keyHeard}, id...), nil)
 	}
 	if t.Session != nil {
 		t.Session(func(k, v []byte) {
