@@ -44,14 +44,14 @@ func (w *Wire) Next() bool {
 	if w.Tag = uint64(w.Buf[0]); w.Tag < 0x80 { // Fast path: fields 1 to 15.
 		w.Buf = w.Buf[1:]
 	} else {
-		w.Tag = w.varint()
+		w.Tag = w.Varint()
 	}
 	if n := w.Tag >> 3; n == 0 || n > 1<<29-1 {
 		return w.Fail()
 	}
 	switch w.Tag & 7 {
 	case WireVarint:
-		w.Num = w.varint()
+		w.Num = w.Varint()
 	case WireFixed64:
 		if len(w.Buf) < 8 {
 			return w.Fail()
@@ -59,7 +59,7 @@ func (w *Wire) Next() bool {
 		w.Num = binary.LittleEndian.Uint64(w.Buf)
 		w.Buf = w.Buf[8:]
 	case WireBytes:
-		n := w.varint()
+		n := w.Varint()
 		if n > uint64(len(w.Buf)) {
 			return w.Fail()
 		}
@@ -84,8 +84,9 @@ func (w *Wire) Fail() bool {
 	return false
 }
 
-// varint reads a number of at most ten bytes.
-func (w *Wire) varint() uint64 {
+// Varint reads a number of at most ten bytes: an element of a packed list, whose
+// bytes are no fields.
+func (w *Wire) Varint() uint64 {
 	if len(w.Buf) > 0 && w.Buf[0] < 0x80 {
 		v := uint64(w.Buf[0])
 		w.Buf = w.Buf[1:]
@@ -111,14 +112,14 @@ func (w *Wire) group() {
 			w.Fail()
 			return
 		}
-		tag := w.varint()
+		tag := w.Varint()
 		switch tag & 7 {
 		case WireVarint:
-			w.varint()
+			w.Varint()
 		case WireFixed64:
 			w.skip(8)
 		case WireBytes:
-			w.skip(w.varint())
+			w.skip(w.Varint())
 		case WireFixed32:
 			w.skip(4)
 		case WireStart:
