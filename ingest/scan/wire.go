@@ -87,10 +87,16 @@ func (w *Wire) Fail() bool {
 // Varint reads a number of at most ten bytes: an element of a packed list, whose
 // bytes are no fields.
 func (w *Wire) Varint() uint64 {
-	if len(w.Buf) > 0 && w.Buf[0] < 0x80 {
-		v := uint64(w.Buf[0])
-		w.Buf = w.Buf[1:]
-		return v
+	// Fast path: numbers of one or two bytes.
+	if b := w.Buf; len(b) > 1 {
+		if b[0] < 0x80 {
+			w.Buf = b[1:]
+			return uint64(b[0])
+		}
+		if b[1] < 0x80 {
+			w.Buf = b[2:]
+			return uint64(b[0]&0x7f) | uint64(b[1])<<7
+		}
 	}
 	v, n := binary.Uvarint(w.Buf)
 	if n <= 0 {
