@@ -26,8 +26,9 @@ func Stream(ctx context.Context, conn grpc.ClientConnInterface, method string, r
 	if err := stream.CloseSend(); err != nil {
 		return nil, err
 	}
-	return func() (r Record, err error) {
-		err = stream.RecvMsg(&r)
+	var r Record // here, since what RecvMsg is given escapes
+	return func() (Record, error) {
+		err := stream.RecvMsg(&r)
 		return r, err
 	}, nil
 }

@@ -29,7 +29,7 @@ type Feed struct {
 	Decode func(record []byte, b *event.Batch) (ingest.Tally, error)
 }
 
-// Receive waits for the next record.
+// Receive waits for the next record. Not for concurrent use.
 type Receive func() (Record, error)
 
 // Config says whom to ask. Only Target is needed.

@@ -151,6 +151,51 @@ func FuzzDecodeProto(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) { new(wirePair).differ(t, in) })
 }
 
+// What a record may make of itself is bounded: names are longer than the numbers
+// they stand for, and messages in pieces are put together.
+func TestWireLimits(t *testing.T) {
+	hook := func(args ...*api.KprobeArgument) []byte {
+		in, err := proto.Marshal(&api.GetEventsResponse{
+			Event: &api.GetEventsResponse_ProcessKprobe{ProcessKprobe: &api.ProcessKprobe{Process: &api.Process{ExecId: "x"}, Args: args}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	f := func(name string, in []byte, digest int, want error) {
+		t.Helper()
+		var d Decoder
+		var b event.Batch
+		tally, err := d.DecodeProto(in, &b)
+		if !errors.Is(err, want) || (want == nil) != (err == nil) || tally.In != 1 || tally.Bad == 1 != (want != nil) {
+			t.Errorf("%s: %+v, %v, want %v", name, tally, err, want)
+		}
+		if len(d.digest) > digest {
+			t.Errorf("%s: a digest of %d bytes", name, len(d.digest))
+		}
+	}
+	caps := func(n int) *api.KprobeArgument {
+		return &api.KprobeArgument{Arg: &api.KprobeArgument_CredArg{CredArg: &api.KprobeCred{Permitted: make([]api.CapabilitiesType, n)}}}
+	}
+	f("capabilities", hook(caps(1000), caps(1000)), 1<<15, nil)
+	f("capabilities without end", hook(caps(3<<20)), scan.MaxRecord+64, scan.ErrLimit)
+	var many []*api.KprobeArgument
+	for range 300 {
+		many = append(many, caps(10<<10))
+	}
+	f("lists without end", hook(many...), scan.MaxRecord+64, scan.ErrLimit)
+	long := &api.KprobeArgument{Arg: &api.KprobeArgument_StringArg{StringArg: strings.Repeat("a", scan.MaxString+1)}}
+	f("a long string", hook(long), 1<<10, scan.ErrLimit)
+	one := hook()
+	f("in pieces", append(append([]byte{}, one...), one...), 0, nil)
+	pieces := []byte{}
+	for len(pieces) < 1<<20 {
+		pieces = append(pieces, one...)
+	}
+	f("in pieces without end", pieces, 0, scan.ErrLimit)
+}
+
 // The tables of the messages are what the generated types say.
 func TestWireFields(t *testing.T) {
 	root := new(api.GetEventsResponse).ProtoReflect().Descriptor()

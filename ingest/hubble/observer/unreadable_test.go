@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -26,6 +27,29 @@ func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
 
 func (bytesCodec) Unmarshal(mem.BufferSlice, any) error { return nil }
 
+// serve answers every call with what play sends, and keeps the stream open. It
+// returns its address and how many streams were begun.
+func serve(t testing.TB, play func(send func([]byte) error) error) (target string, streams *atomic.Int64) {
+	t.Helper()
+	streams = new(atomic.Int64)
+	server := grpc.NewServer(grpc.ForceServerCodecV2(bytesCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+		streams.Add(1)
+		if err := play(func(r []byte) error { return s.SendMsg(r) }); err != nil {
+			return err
+		}
+		<-s.Context().Done()
+		return nil
+	}))
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(l) //nolint:errcheck // ends with Stop
+	t.Cleanup(server.Stop)
+	return l.Addr().String(), streams
+}
+
 // Records that cannot be read are counted and told, one by one; the stream goes on
 // with the next.
 func TestUnreadable(t *testing.T) {
@@ -42,32 +66,20 @@ func TestUnreadable(t *testing.T) {
 			records = append(records, raw[:len(raw)-1], []byte{0x0a, 0x7f}, []byte{0xc2, 0x3e, 1, 0xff}, nil)
 		}
 	}
-	var mu sync.Mutex
-	streams := 0
-	server := grpc.NewServer(grpc.ForceServerCodecV2(bytesCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
-		mu.Lock()
-		streams++
-		mu.Unlock()
+	target, streams := serve(t, func(send func([]byte) error) error {
 		for _, r := range records {
-			if err := s.SendMsg(r); err != nil {
+			if err := send(r); err != nil {
 				return err
 			}
 		}
-		<-s.Context().Done()
 		return nil
-	}))
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go server.Serve(l) //nolint:errcheck // ends with Stop
-	t.Cleanup(server.Stop)
+	})
 
+	var mu sync.Mutex
 	k := &taken{}
 	var tally ingest.Tally
 	var told []error
-	run(t, rpc.Config{Target: l.Addr().String(), Records: func(r ingest.Tally, err error) {
+	run(t, rpc.Config{Target: target, Records: func(r ingest.Tally, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		tally.Add(r)
@@ -84,8 +96,8 @@ func TestUnreadable(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if tally != (ingest.Tally{In: 6, Bad: 3, UnknownType: 1}) || streams != 1 {
-		t.Errorf("tally %+v in %d streams", tally, streams)
+	if tally != (ingest.Tally{In: 6, Bad: 3, UnknownType: 1}) || streams.Load() != 1 {
+		t.Errorf("tally %+v in %d streams", tally, streams.Load())
 	}
 	if len(told) != 4 || !strings.Contains(told[0].Error(), "not a valid protobuf message") ||
 		!strings.Contains(told[2].Error(), "UTF-8") || !errors.Is(told[3], ingest.ErrUnknownType) {
