@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"bpf":                           {"schemas", "github.com/cilium/ebpf", "golang.org/x/arch/x86/x86asm"},
 	"ingest":                        {"schemas"},
 	"ingest/scan":                   {"schemas"},
+	"ingest/scan/wiretest":          {"google.golang.org/protobuf/encoding/protowire"},
 	"ingest/hubble":                 {"schemas", "ingest", "ingest/scan"},
 	"ingest/hubble/observer":        {"schemas", "ingest/hubble", "ingest/rpc", "github.com/cilium/cilium/api", "google.golang.org/grpc", "google.golang.org/protobuf"},
 	"ingest/tetragon":               {"schemas", "ingest", "ingest/scan"},

@@ -27,6 +27,7 @@ type Decoder struct {
 	Redact redact.Policy
 
 	s     scan.JSON
+	p     scan.Proto
 	names scan.Recent // what repeats
 	lower scan.Intern // the same, in lower case
 	paths scan.Intern // apart, since paths with ids in them would evict the names
@@ -34,7 +35,7 @@ type Decoder struct {
 	ids   event.Hasher
 	r     record
 
-	rec []byte // the record at hand
+	rec []byte // the record at hand, if it is JSON
 	// Of the record at hand, and kept for their room.
 	answers  []netip.Addr
 	uuidText []byte // a uuid that is none: hashed into the id
@@ -67,8 +68,8 @@ var unknownErrors = [...]error{
 // record is bad or of an unknown type, which wraps ingest.ErrUnknownType; b is
 // unchanged then. rec is not kept.
 func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
-	d.r, d.rec = record{}, rec
-	d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
+	d.begin()
+	d.rec = rec
 	d.s.Reset(rec)
 	if c := d.s.Peek(); c != '{' && c != 0 {
 		d.s.Skip()
@@ -81,6 +82,17 @@ func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 	if err := d.s.End(); err != nil {
 		return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Hubble record: %w", err)
 	}
+	return d.finish(b)
+}
+
+// begin forgets the last record.
+func (d *Decoder) begin() {
+	d.r = record{}
+	d.answers, d.uuidText = d.answers[:0], d.uuidText[:0]
+}
+
+// finish makes the event of what was read.
+func (d *Decoder) finish(b *event.Batch) (ingest.Tally, error) {
 	switch d.r.message {
 	case messageFlow:
 		d.flowEvent(b)
@@ -116,7 +128,7 @@ func (d *Decoder) envelope() {
 			r.message = messageFlow
 			d.readFlow()
 		case 5, 11:
-			r.outerCluster, r.outerNode = d.node()
+			r.outerCluster, r.outerNode = d.node(s.Text())
 		case 6:
 			r.outerTime = s.Time()
 		case 2, 8:
@@ -168,8 +180,8 @@ func (d *Decoder) is(m message) bool {
 	return true
 }
 
-// node reads a node name, which may be "cluster/node".
-func (d *Decoder) node() (cluster, node string) {
-	c, n := scan.Node(d.s.Text())
+// node splits a node name, which may be "cluster/node".
+func (d *Decoder) node(b []byte) (cluster, node string) {
+	c, n := scan.Node(b)
 	return d.names.String(c), d.names.String(n)
 }

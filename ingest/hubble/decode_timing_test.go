@@ -5,22 +5,37 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
 func BenchmarkDecode(b *testing.B) {
+	benchmark(b, variants, (*Decoder).Decode)
+}
+
+// BenchmarkDecodeProto is the same of the records that come over gRPC.
+func BenchmarkDecodeProto(b *testing.B) {
+	benchmark(b, func(line string) (recs [][]byte) {
+		for _, rec := range variants(line) {
+			recs = append(recs, protoOf(b, rec))
+		}
+		return recs
+	}, (*Decoder).DecodeProto)
+}
+
+func benchmark(b *testing.B, records func(line string) [][]byte, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) {
 	f := func(name, line string) {
 		b.Run(name, func(b *testing.B) {
 			var d Decoder
 			var batch event.Batch
-			recs := variants(line)
+			recs := records(line)
 			b.ReportAllocs()
-			b.SetBytes(int64(len(line)))
+			b.SetBytes(int64(len(recs[0])))
 			for i := 0; b.Loop(); i++ {
 				if i%256 == 0 {
 					batch.Reset()
 				}
-				if _, err := d.Decode(recs[i%len(recs)], &batch); err != nil {
+				if _, err := decode(&d, recs[i%len(recs)], &batch); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -54,17 +69,21 @@ func variants(line string) (recs [][]byte) {
 func TestDecodeAllocs(t *testing.T) {
 	f := func(line string, want float64) {
 		t.Helper()
-		var d Decoder
-		var batch event.Batch
-		rec := []byte(line)
-		got := testing.AllocsPerRun(200, func() {
-			batch.Reset()
-			if _, err := d.Decode(rec, &batch); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if got > want {
+		allocations := func(rec []byte, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) float64 {
+			var d Decoder
+			var batch event.Batch
+			return testing.AllocsPerRun(200, func() {
+				batch.Reset()
+				if _, err := decode(&d, rec, &batch); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		if got := allocations([]byte(line), (*Decoder).Decode); got > want {
 			t.Errorf("%v allocations, want %v, for %s", got, want, line)
+		}
+		if got := allocations(protoOf(t, []byte(line)), (*Decoder).DecodeProto); got > want {
+			t.Errorf("%v allocations of protobuf, want %v, for %s", got, want, line)
 		}
 	}
 	f(lineTCP, 0)

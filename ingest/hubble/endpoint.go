@@ -46,15 +46,16 @@ func (d *Decoder) endpoint(e *endpoint, a netip.Addr) {
 		}
 	}
 	if s.Err() == nil {
-		set.keep(d.rec[start:s.Pos()], read)
+		set.keep(d.rec[start:s.Pos()], false, read)
 	}
 	*e = read
 }
 
-// endpoints remembers endpoints by their text. Cilium repeats those of a pod,
-// labels and all, byte for byte in each of its flows, most of a record: comparing
-// them costs a tenth of reading them. The text of an object is complete, so a
-// record that goes on with exactly a known one has that object there.
+// endpoints remembers endpoints by their text, JSON or protobuf. Cilium repeats
+// those of a pod, labels and all, byte for byte in each of its flows, most of a
+// record: comparing them costs a tenth of reading them. The text of an object is
+// complete, so a record that goes on with exactly a known one has that object
+// there.
 //
 // The sets are chosen by the address, which stands before the endpoint and nearly
 // always names the pod. A wrong or missing one costs a comparison, no more.
@@ -64,6 +65,7 @@ type endpointSet struct {
 	next   uint8
 	places [2]struct {
 		text []byte
+		wire bool // the text is protobuf
 		end  endpoint
 	}
 }
@@ -82,7 +84,17 @@ func (m *endpoints) set(a netip.Addr) *endpointSet {
 func (t *endpointSet) find(s *scan.JSON) *endpoint {
 	for i := range t.places {
 		p := &t.places[i]
-		if len(p.text) > 0 && s.Literal(unsafe.String(unsafe.SliceData(p.text), len(p.text))) {
+		if len(p.text) > 0 && !p.wire && s.Literal(unsafe.String(unsafe.SliceData(p.text), len(p.text))) {
+			return &p.end
+		}
+	}
+	return nil
+}
+
+// findWire returns the endpoint of a message if the set knows it, else nil.
+func (t *endpointSet) findWire(msg []byte) *endpoint {
+	for i := range t.places {
+		if p := &t.places[i]; p.wire && string(p.text) == string(msg) {
 			return &p.end
 		}
 	}
@@ -90,11 +102,11 @@ func (t *endpointSet) find(s *scan.JSON) *endpoint {
 }
 
 // keep remembers an endpoint with a copy of its text, in the oldest place.
-func (t *endpointSet) keep(text []byte, e endpoint) {
-	if len(text) > maxEndpointText || len(text) == 0 || text[0] != '{' {
+func (t *endpointSet) keep(text []byte, wire bool, e endpoint) {
+	if len(text) > maxEndpointText || !wire && (len(text) == 0 || text[0] != '{') {
 		return
 	}
 	p := &t.places[t.next%uint8(len(t.places))]
 	t.next++
-	p.text, p.end = append(p.text[:0], text...), e
+	p.text, p.wire, p.end = append(p.text[:0], text...), wire, e
 }

@@ -11,10 +11,7 @@ import (
 // verdict reads flow.Verdict, whose numbers are those of event.Verdict.
 func (d *Decoder) verdict() event.Verdict {
 	if d.s.Peek() != '"' {
-		if n := d.s.Int64(); n > 0 && n <= int64(event.VerdictTranslated) {
-			return event.Verdict(n)
-		}
-		return event.VerdictUnknown
+		return verdictOf(d.s.Int64())
 	}
 	switch string(d.s.Text()) {
 	case "FORWARDED":
@@ -35,10 +32,20 @@ func (d *Decoder) verdict() event.Verdict {
 	return event.VerdictUnknown
 }
 
+func verdictOf(n int64) event.Verdict {
+	if n > 0 && n <= int64(event.VerdictTranslated) {
+		return event.Verdict(n)
+	}
+	return event.VerdictUnknown
+}
+
+// directionEgress is flow.TrafficDirection's EGRESS.
+const directionEgress = 2
+
 // isEgress reads flow.TrafficDirection.
 func (d *Decoder) isEgress() bool {
 	if d.s.Peek() != '"' {
-		return d.s.Int64() == 2
+		return d.s.Int64() == directionEgress
 	}
 	return string(d.s.Text()) == "EGRESS"
 }
@@ -46,10 +53,7 @@ func (d *Decoder) isEgress() bool {
 // layer7Type reads flow.L7FlowType.
 func (d *Decoder) layer7Type() l7Type {
 	if d.s.Peek() != '"' {
-		if n := d.s.Int64(); n > 0 && n <= int64(l7Sample) {
-			return l7Type(n)
-		}
-		return l7Unknown
+		return layer7TypeOf(d.s.Int64())
 	}
 	switch string(d.s.Text()) {
 	case "REQUEST":
@@ -58,6 +62,13 @@ func (d *Decoder) layer7Type() l7Type {
 		return l7Response
 	case "SAMPLE":
 		return l7Sample
+	}
+	return l7Unknown
+}
+
+func layer7TypeOf(n int64) l7Type {
+	if n > 0 && n <= int64(l7Sample) {
+		return l7Type(n)
 	}
 	return l7Unknown
 }
@@ -73,10 +84,7 @@ var points = [...]string{
 // point reads flow.TraceObservationPoint; a name not known here is kept.
 func (d *Decoder) point() string {
 	if d.s.Peek() != '"' {
-		if n := d.s.Int64(); n > 0 && n < int64(len(points)) {
-			return points[n]
-		}
-		return ""
+		return nameAt(points[:], d.s.Int64())
 	}
 	b := d.s.Bytes()
 	if string(b) == "UNKNOWN_POINT" || !isEnumName(b) {
@@ -92,6 +100,14 @@ func (d *Decoder) point() string {
 		}
 	}
 	return d.names.String(d.buf)
+}
+
+// nameAt returns the name of a number, nothing for one that has none.
+func nameAt(names []string, n int64) string {
+	if n > 0 && n < int64(len(names)) {
+		return names[n]
+	}
+	return ""
 }
 
 // xlatePoint reads flow.SocketTranslationPoint. On the reverse points the
@@ -112,10 +128,12 @@ func (d *Decoder) xlatePoint() {
 			n = 4
 		}
 	}
-	d.r.xlate, d.r.xlateReply = "", false
-	if n > 0 && n < int64(len(xlatePoints)) {
-		d.r.xlate, d.r.xlateReply = xlatePoints[n], n >= 3
-	}
+	d.setXlate(n)
+}
+
+func (d *Decoder) setXlate(n int64) {
+	d.r.xlate = nameAt(xlatePoints[:], n)
+	d.r.xlateReply = d.r.xlate != "" && n >= 3
 }
 
 // xlatePoints are the names of flow.SocketTranslationPoint by number, as `hubble

@@ -26,7 +26,7 @@ func (d *Decoder) flowMember(i int) {
 	case flowTime:
 		r.time = s.Time()
 	case flowUUID:
-		d.uuid()
+		d.uuid(s.Bytes())
 	case flowVerdict:
 		r.verdict = d.verdict()
 	case flowDropReason:
@@ -40,7 +40,7 @@ func (d *Decoder) flowMember(i int) {
 	case flowDestination:
 		d.endpoint(&r.destination, r.dst)
 	case flowNodeName:
-		r.cluster, r.node = d.node()
+		r.cluster, r.node = d.node(s.Text())
 	case flowSourceNames:
 		r.srcName = d.firstName()
 	case flowDestinationNames:
@@ -96,8 +96,7 @@ func (d *Decoder) flowMember(i int) {
 }
 
 // uuid reads the flow's own id. One that is no UUID still names the flow.
-func (d *Decoder) uuid() {
-	b := d.s.Bytes()
+func (d *Decoder) uuid(b []byte) {
 	var id event.ID
 	if len(b) == 36 && b[8] == '-' && b[13] == '-' && b[18] == '-' && b[23] == '-' &&
 		scan.Hex(id[0:4], b[0:8]) && scan.Hex(id[4:6], b[9:13]) && scan.Hex(id[6:8], b[14:18]) &&
@@ -128,6 +127,7 @@ func (d *Decoder) ip() {
 }
 
 var (
+	// In the order of their numbers in flow.Layer4.
 	layer4Names  = scan.NewNames("TCP", "UDP", "ICMPv4", "ICMPv6", "SCTP", "VRRP", "IGMP")
 	layer4Protos = [...]event.Proto{
 		event.ProtoTCP, event.ProtoUDP, event.ProtoICMP, event.ProtoICMPv6, event.ProtoSCTP, protoVRRP, protoIGMP,
@@ -214,13 +214,17 @@ func (d *Decoder) firstPolicy() (policy string) {
 				s.Skip()
 			}
 		}
-		policy = name
-		if namespace != "" && name != "" {
-			d.buf = append(append(append(d.buf[:0], namespace...), '/'), name...)
-			policy = d.names.String(d.buf)
-		}
+		policy = d.policyName(namespace, name)
 	}
 	return policy
+}
+
+func (d *Decoder) policyName(namespace, name string) string {
+	if namespace == "" || name == "" {
+		return name
+	}
+	d.buf = append(append(append(d.buf[:0], namespace...), '/'), name...)
+	return d.names.String(d.buf)
 }
 
 func (d *Decoder) traceContext() {

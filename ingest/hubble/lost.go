@@ -24,12 +24,16 @@ func (d *Decoder) lostEvents() {
 				s.Skip()
 				continue
 			}
-			d.buf = strconv.AppendInt(append(d.buf[:0], "cpu-"...), s.Int64(), 10)
-			l.cpu = d.names.String(d.buf)
+			l.cpu = d.cpu(s.Int64())
 		default:
 			s.Skip()
 		}
 	}
+}
+
+func (d *Decoder) cpu(n int64) string {
+	d.buf = strconv.AppendInt(append(d.buf[:0], "cpu-"...), n, 10)
+	return d.names.String(d.buf)
 }
 
 // lostSources are the names of flow.LostEventSource by number, in lower case.
@@ -38,10 +42,7 @@ var lostSources = [...]string{1: "perf_event_ring_buffer", 2: "observer_events_q
 // lostSource reads flow.LostEventSource; a name not known here is kept.
 func (d *Decoder) lostSource() string {
 	if d.s.Peek() != '"' {
-		if n := d.s.Int64(); n > 0 && n < int64(len(lostSources)) {
-			return lostSources[n]
-		}
-		return ""
+		return nameAt(lostSources[:], d.s.Int64())
 	}
 	b := d.s.Bytes()
 	if string(b) == "UNKNOWN_LOST_EVENT_SOURCE" || !isEnumName(b) {

@@ -1,58 +1,62 @@
 package otlp
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sennit-io/sennit/ingest"
+	"github.com/sennit-io/sennit/ingest/scan"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
 // Field tags of opentelemetry-proto 1.11: number << 3 | wire type.
 const (
-	tagResourceItems = 1<<3 | wireBytes // ExportTraceServiceRequest, ExportLogsServiceRequest
+	tagResourceItems = 1<<3 | scan.WireBytes // ExportTraceServiceRequest, ExportLogsServiceRequest
 
-	tagResource     = 1<<3 | wireBytes    // ResourceSpans, ResourceLogs
-	tagScopes       = 2<<3 | wireBytes    //
-	tagOldScopes    = 1000<<3 | wireBytes // instrumentation_library_spans, _logs
-	tagScope        = 1<<3 | wireBytes    // ScopeSpans, ScopeLogs
-	tagItems        = 2<<3 | wireBytes    //
-	tagAttributes   = 1<<3 | wireBytes    // Resource
-	tagScopeName    = 1<<3 | wireBytes    // InstrumentationScope
-	tagKey          = 1<<3 | wireBytes    // KeyValue
-	tagValue        = 2<<3 | wireBytes    //
-	tagValues       = 1<<3 | wireBytes    // ArrayValue, KeyValueList
-	tagStringValue  = 1<<3 | wireBytes    // AnyValue
-	tagBoolValue    = 2<<3 | wireVarint   //
-	tagIntValue     = 3<<3 | wireVarint   //
-	tagDoubleValue  = 4<<3 | wireFixed64  //
-	tagArrayValue   = 5<<3 | wireBytes    //
-	tagKvlistValue  = 6<<3 | wireBytes    //
-	tagBytesValue   = 7<<3 | wireBytes    //
-	tagStatusCode   = 3<<3 | wireVarint   // Status
-	tagEventAttrs   = 3<<3 | wireBytes    // Span.Event
-	tagLinkTraceID  = 1<<3 | wireBytes    // Span.Link
-	tagLinkSpanID   = 2<<3 | wireBytes    //
-	tagSpanTraceID  = 1<<3 | wireBytes    // Span
-	tagSpanID       = 2<<3 | wireBytes    //
-	tagSpanParentID = 4<<3 | wireBytes    //
-	tagSpanName     = 5<<3 | wireBytes    //
-	tagSpanKind     = 6<<3 | wireVarint   //
-	tagSpanStart    = 7<<3 | wireFixed64  //
-	tagSpanEnd      = 8<<3 | wireFixed64  //
-	tagSpanAttrs    = 9<<3 | wireBytes    //
-	tagSpanEvents   = 11<<3 | wireBytes   //
-	tagSpanLinks    = 13<<3 | wireBytes   //
-	tagSpanStatus   = 15<<3 | wireBytes   //
-	tagLogTime      = 1<<3 | wireFixed64  // LogRecord
-	tagLogSeverity  = 2<<3 | wireVarint   //
-	tagLogText      = 3<<3 | wireBytes    //
-	tagLogBody      = 5<<3 | wireBytes    //
-	tagLogAttrs     = 6<<3 | wireBytes    //
-	tagLogTraceID   = 9<<3 | wireBytes    //
-	tagLogSpanID    = 10<<3 | wireBytes   //
-	tagLogObserved  = 11<<3 | wireFixed64 //
-	tagLogEventName = 12<<3 | wireBytes   //
+	tagResource     = 1<<3 | scan.WireBytes    // ResourceSpans, ResourceLogs
+	tagScopes       = 2<<3 | scan.WireBytes    //
+	tagOldScopes    = 1000<<3 | scan.WireBytes // instrumentation_library_spans, _logs
+	tagScope        = 1<<3 | scan.WireBytes    // ScopeSpans, ScopeLogs
+	tagItems        = 2<<3 | scan.WireBytes    //
+	tagAttributes   = 1<<3 | scan.WireBytes    // Resource
+	tagScopeName    = 1<<3 | scan.WireBytes    // InstrumentationScope
+	tagKey          = 1<<3 | scan.WireBytes    // KeyValue
+	tagValue        = 2<<3 | scan.WireBytes    //
+	tagValues       = 1<<3 | scan.WireBytes    // ArrayValue, KeyValueList
+	tagStringValue  = 1<<3 | scan.WireBytes    // AnyValue
+	tagBoolValue    = 2<<3 | scan.WireVarint   //
+	tagIntValue     = 3<<3 | scan.WireVarint   //
+	tagDoubleValue  = 4<<3 | scan.WireFixed64  //
+	tagArrayValue   = 5<<3 | scan.WireBytes    //
+	tagKvlistValue  = 6<<3 | scan.WireBytes    //
+	tagBytesValue   = 7<<3 | scan.WireBytes    //
+	tagStatusCode   = 3<<3 | scan.WireVarint   // Status
+	tagEventAttrs   = 3<<3 | scan.WireBytes    // Span.Event
+	tagLinkTraceID  = 1<<3 | scan.WireBytes    // Span.Link
+	tagLinkSpanID   = 2<<3 | scan.WireBytes    //
+	tagSpanTraceID  = 1<<3 | scan.WireBytes    // Span
+	tagSpanID       = 2<<3 | scan.WireBytes    //
+	tagSpanParentID = 4<<3 | scan.WireBytes    //
+	tagSpanName     = 5<<3 | scan.WireBytes    //
+	tagSpanKind     = 6<<3 | scan.WireVarint   //
+	tagSpanStart    = 7<<3 | scan.WireFixed64  //
+	tagSpanEnd      = 8<<3 | scan.WireFixed64  //
+	tagSpanAttrs    = 9<<3 | scan.WireBytes    //
+	tagSpanEvents   = 11<<3 | scan.WireBytes   //
+	tagSpanLinks    = 13<<3 | scan.WireBytes   //
+	tagSpanStatus   = 15<<3 | scan.WireBytes   //
+	tagLogTime      = 1<<3 | scan.WireFixed64  // LogRecord
+	tagLogSeverity  = 2<<3 | scan.WireVarint   //
+	tagLogText      = 3<<3 | scan.WireBytes    //
+	tagLogBody      = 5<<3 | scan.WireBytes    //
+	tagLogAttrs     = 6<<3 | scan.WireBytes    //
+	tagLogTraceID   = 9<<3 | scan.WireBytes    //
+	tagLogSpanID    = 10<<3 | scan.WireBytes   //
+	tagLogObserved  = 11<<3 | scan.WireFixed64 //
+	tagLogEventName = 12<<3 | scan.WireBytes   //
 )
+
+var errWire = errors.New("read OTLP protobuf: not a valid message")
 
 // DecodeProto appends the events of an ExportTraceServiceRequest (or
 // TracesData, the same on the wire), and DecodeLogsProto those of an
@@ -70,13 +74,13 @@ func (d *Decoder) DecodeLogsProto(rec []byte, b *event.Batch) (ingest.Tally, err
 func (d *Decoder) decodeProto(rec []byte, b *event.Batch, sig signal) (ingest.Tally, error) {
 	d.begin(b, true)
 	from := len(b.Events)
-	w := wire{buf: rec}
-	for w.next() {
-		if w.tag == tagResourceItems && !d.resourceProto(w.bytes, sig) {
-			w.fail()
+	w := scan.Wire{Buf: rec}
+	for w.Next() {
+		if w.Tag == tagResourceItems && !d.resourceProto(w.Bytes, sig) {
+			w.Fail()
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		err := errWire
 		if d.fault != nil {
 			err = fmt.Errorf("%w (%w)", errWire, d.fault)
@@ -91,34 +95,34 @@ func (d *Decoder) decodeProto(rec []byte, b *event.Batch, sig signal) (ingest.Ta
 func (d *Decoder) resourceProto(msg []byte, sig signal) bool {
 	d.other.reset()
 	d.arena = d.arena[:0]
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagResource {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagResource {
 			continue
 		}
-		r := wire{buf: w.bytes}
-		for r.next() {
-			if r.tag != tagAttributes {
+		r := scan.Wire{Buf: w.Bytes}
+		for r.Next() {
+			if r.Tag != tagAttributes {
 				continue
 			}
-			if err := d.attributeProto(&d.other, r.bytes); err != nil {
+			if err := d.attributeProto(&d.other, r.Bytes); err != nil {
 				if err != errWire {
 					d.fault = err
 				}
 				return false
 			}
 		}
-		if r.bad {
+		if r.Bad {
 			return false
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return false
 	}
 	d.readResource(&d.other)
-	w = wire{buf: msg}
-	for w.next() {
-		if (w.tag == tagScopes || w.tag == tagOldScopes) && !d.scopeProto(w.bytes, sig) {
+	w = scan.Wire{Buf: msg}
+	for w.Next() {
+		if (w.Tag == tagScopes || w.Tag == tagOldScopes) && !d.scopeProto(w.Bytes, sig) {
 			return false
 		}
 	}
@@ -128,35 +132,35 @@ func (d *Decoder) resourceProto(msg []byte, sig signal) bool {
 // scopeProto reads one ScopeSpans or ScopeLogs.
 func (d *Decoder) scopeProto(msg []byte, sig signal) bool {
 	d.scope = ""
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagScope {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagScope {
 			continue
 		}
-		s := wire{buf: w.bytes}
-		for s.next() {
-			if s.tag == tagScopeName {
-				d.scope = d.str(s.bytes)
+		s := scan.Wire{Buf: w.Bytes}
+		for s.Next() {
+			if s.Tag == tagScopeName {
+				d.scope = d.str(s.Bytes)
 			}
 		}
-		if s.bad {
+		if s.Bad {
 			return false
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return false
 	}
-	w = wire{buf: msg}
-	for w.next() {
-		if w.tag != tagItems {
+	w = scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagItems {
 			continue
 		}
 		d.arena = d.arena[:0]
 		var err error
 		if sig == logs {
-			err = d.logProto(w.bytes)
+			err = d.logProto(w.Bytes)
 		} else {
-			err = d.spanProto(w.bytes)
+			err = d.spanProto(w.Bytes)
 		}
 		switch {
 		case err == errWire:
@@ -177,20 +181,20 @@ func (d *Decoder) spanProto(msg []byte) error {
 	r := &d.span
 	r.reset()
 	var fault error // the last of a sound message: read on, it may turn out unsound
-	w := wire{buf: msg}
+	w := scan.Wire{Buf: msg}
 	// Fast path: both ids in front.
 	if len(msg) > 28 && msg[0] == tagSpanTraceID && msg[1] == 16 && msg[18] == tagSpanID && msg[19] == 8 {
-		r.traceID, r.spanID, w.buf = msg[2:18:18], msg[20:28:28], msg[28:]
+		r.traceID, r.spanID, w.Buf = msg[2:18:18], msg[20:28:28], msg[28:]
 	}
 	for {
 		// Fast path: attributes of less than 128 bytes.
-		for len(w.buf) > 2 && w.buf[0] == tagSpanAttrs && w.buf[1] < 0x80 {
-			n := int(w.buf[1]) + 2
-			if n > len(w.buf) {
+		for len(w.Buf) > 2 && w.Buf[0] == tagSpanAttrs && w.Buf[1] < 0x80 {
+			n := int(w.Buf[1]) + 2
+			if n > len(w.Buf) {
 				break
 			}
-			err := d.attributeProto(&r.attrs, w.buf[2:n:n])
-			if w.buf = w.buf[n:]; err == nil {
+			err := d.attributeProto(&r.attrs, w.Buf[2:n:n])
+			if w.Buf = w.Buf[n:]; err == nil {
 				continue
 			}
 			if err == errWire {
@@ -198,41 +202,41 @@ func (d *Decoder) spanProto(msg []byte) error {
 			}
 			fault = err
 		}
-		if !w.next() {
+		if !w.Next() {
 			break
 		}
 		var err error
-		switch w.tag {
+		switch w.Tag {
 		case tagSpanTraceID:
-			r.traceID = w.bytes
+			r.traceID = w.Bytes
 		case tagSpanID:
-			r.spanID = w.bytes
+			r.spanID = w.Bytes
 		case tagSpanParentID:
-			r.parentID = w.bytes
+			r.parentID = w.Bytes
 		case tagSpanName:
-			r.name = w.bytes
+			r.name = w.Bytes
 		case tagSpanKind:
-			r.kind = int64(int32(w.num))
+			r.kind = int64(int32(w.Num))
 		case tagSpanStart:
-			r.start = w.num
+			r.start = w.Num
 		case tagSpanEnd:
-			r.end = w.num
+			r.end = w.Num
 		case tagSpanAttrs:
-			err = d.attributeProto(&r.attrs, w.bytes)
+			err = d.attributeProto(&r.attrs, w.Bytes)
 		case tagSpanStatus:
-			s := wire{buf: w.bytes}
-			for s.next() {
-				if s.tag == tagStatusCode {
-					r.status = int64(int32(s.num))
+			s := scan.Wire{Buf: w.Bytes}
+			for s.Next() {
+				if s.Tag == tagStatusCode {
+					r.status = int64(int32(s.Num))
 				}
 			}
-			if s.bad {
+			if s.Bad {
 				return errWire
 			}
 		case tagSpanEvents:
-			err = d.eventProto(r, w.bytes)
+			err = d.eventProto(r, w.Bytes)
 		case tagSpanLinks:
-			err = d.linkProto(r, w.bytes)
+			err = d.linkProto(r, w.Bytes)
 		}
 		if err == errWire {
 			return err
@@ -241,7 +245,7 @@ func (d *Decoder) spanProto(msg []byte) error {
 			fault = err
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return errWire
 	}
 	return fault
@@ -249,16 +253,16 @@ func (d *Decoder) spanProto(msg []byte) error {
 
 func (d *Decoder) eventProto(r *spanRecord, msg []byte) error {
 	d.other.reset()
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagEventAttrs {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagEventAttrs {
 			continue
 		}
-		if err := d.attributeProto(&d.other, w.bytes); err != nil {
+		if err := d.attributeProto(&d.other, w.Bytes); err != nil {
 			return err
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return errWire
 	}
 	if d.other.set.has(slotException) {
@@ -269,16 +273,16 @@ func (d *Decoder) eventProto(r *spanRecord, msg []byte) error {
 
 func (d *Decoder) linkProto(r *spanRecord, msg []byte) error {
 	var traceID, spanID []byte
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagLinkTraceID:
-			traceID = w.bytes
+			traceID = w.Bytes
 		case tagLinkSpanID:
-			spanID = w.bytes
+			spanID = w.Bytes
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return errWire
 	}
 	return d.addLink(r, traceID, spanID)
@@ -289,28 +293,28 @@ func (d *Decoder) logProto(msg []byte) error {
 	r.reset()
 	var body []byte
 	var hasBody bool
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagLogTraceID:
-			r.traceID = w.bytes
+			r.traceID = w.Bytes
 		case tagLogSpanID:
-			r.spanID = w.bytes
+			r.spanID = w.Bytes
 		case tagLogTime:
-			r.time = w.num
+			r.time = w.Num
 		case tagLogObserved:
-			r.observed = w.num
+			r.observed = w.Num
 		case tagLogEventName:
-			r.name = w.bytes
+			r.name = w.Bytes
 		case tagLogSeverity:
-			r.severity = int64(int32(w.num))
+			r.severity = int64(int32(w.Num))
 		case tagLogText:
-			r.severityText = w.bytes
+			r.severityText = w.Bytes
 		case tagLogBody:
-			body, hasBody = w.bytes, true
+			body, hasBody = w.Bytes, true
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return errWire
 	}
 	var err error
@@ -321,16 +325,16 @@ func (d *Decoder) logProto(msg []byte) error {
 	}
 	// The attributes are fields among others here, one object in the content.
 	pairs := len(r.content)
-	w = wire{buf: msg}
-	for w.next() {
-		if w.tag != tagLogAttrs {
+	w = scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagLogAttrs {
 			continue
 		}
-		if err := d.attributeProto(&r.attrs, w.bytes); err != nil {
+		if err := d.attributeProto(&r.attrs, w.Bytes); err != nil {
 			return err
 		}
 		r.content = append(r.content, sep(len(r.content) == pairs))
-		if r.content, err = renderPairProto(r.content, w.bytes, 0); err != nil {
+		if r.content, err = renderPairProto(r.content, w.Bytes, 0); err != nil {
 			return err
 		}
 	}

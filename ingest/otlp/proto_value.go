@@ -40,16 +40,16 @@ func (d *Decoder) attributeProto(a *attrs, msg []byte) error {
 		return errAttributes
 	}
 	var key, val []byte
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagKey:
-			key = w.bytes
+			key = w.Bytes
 		case tagValue:
-			val = w.bytes
+			val = w.Bytes
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return errWire
 	}
 	k := lookup(key)
@@ -65,31 +65,31 @@ func (d *Decoder) attributeProto(a *attrs, msg []byte) error {
 
 // valueProto reads an AnyValue as far as the slot of k can use it.
 func (d *Decoder) valueProto(k *alias, msg []byte) (v value, err error) {
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagStringValue:
-			v = value{text: w.bytes, kind: valueText}
+			v = value{text: w.Bytes, kind: valueText}
 		case tagIntValue:
-			v = value{num: int64(w.num), kind: valueNumber}
+			v = value{num: int64(w.Num), kind: valueNumber}
 		case tagDoubleValue:
-			v = wholeNumber(math.Float64frombits(w.num))
+			v = wholeNumber(math.Float64frombits(w.Num))
 		case tagArrayValue, tagKvlistValue:
 			v = value{}
 			switch {
 			case k.slot == slotToolArgs:
 				n := len(d.arena)
-				if w.tag == tagArrayValue {
-					d.arena, err = renderArrayProto(d.arena, w.bytes, 0)
+				if w.Tag == tagArrayValue {
+					d.arena, err = renderArrayProto(d.arena, w.Bytes, 0)
 				} else {
-					d.arena, err = renderMapProto(d.arena, w.bytes, 0)
+					d.arena, err = renderMapProto(d.arena, w.Bytes, 0)
 				}
 				if err != nil {
 					return v, err
 				}
 				v = value{text: d.arena[n:len(d.arena):len(d.arena)], kind: valueText}
-			case k.slot == slotFinish && w.tag == tagArrayValue:
-				if v, err = firstTextProto(w.bytes); err != nil {
+			case k.slot == slotFinish && w.Tag == tagArrayValue:
+				if v, err = firstTextProto(w.Bytes); err != nil {
 					return v, err
 				}
 			}
@@ -97,7 +97,7 @@ func (d *Decoder) valueProto(k *alias, msg []byte) (v value, err error) {
 			v = value{}
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return value{}, errWire
 	}
 	return v, nil
@@ -105,26 +105,26 @@ func (d *Decoder) valueProto(k *alias, msg []byte) (v value, err error) {
 
 // firstTextProto returns the first text of an ArrayValue.
 func firstTextProto(msg []byte) (first value, err error) {
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagValues {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagValues {
 			continue
 		}
-		e := wire{buf: w.bytes}
+		e := scan.Wire{Buf: w.Bytes}
 		var text []byte
-		for e.next() {
-			if text = nil; e.tag == tagStringValue {
-				text = e.bytes
+		for e.Next() {
+			if text = nil; e.Tag == tagStringValue {
+				text = e.Bytes
 			}
 		}
-		if e.bad {
+		if e.Bad {
 			return first, errWire
 		}
 		if first.kind == valueNone && len(text) > 0 {
 			first = value{text: text, kind: valueText}
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return first, errWire
 	}
 	return first, nil
@@ -134,21 +134,21 @@ func firstTextProto(msg []byte) (first value, err error) {
 func renderProto(dst, msg []byte, depth int) ([]byte, error) {
 	n := len(dst)
 	var err error
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagStringValue:
-			dst = jsontext.String(dst[:n], view(w.bytes))
+			dst = jsontext.String(dst[:n], view(w.Bytes))
 		case tagBoolValue:
-			dst = strconv.AppendBool(dst[:n], w.num != 0)
+			dst = strconv.AppendBool(dst[:n], w.Num != 0)
 		case tagIntValue:
-			dst = strconv.AppendInt(dst[:n], int64(w.num), 10)
+			dst = strconv.AppendInt(dst[:n], int64(w.Num), 10)
 		case tagDoubleValue:
-			dst = jsontext.Float(dst[:n], math.Float64frombits(w.num))
+			dst = jsontext.Float(dst[:n], math.Float64frombits(w.Num))
 		case tagArrayValue:
-			dst, err = renderArrayProto(dst[:n], w.bytes, depth+1)
+			dst, err = renderArrayProto(dst[:n], w.Bytes, depth+1)
 		case tagKvlistValue:
-			dst, err = renderMapProto(dst[:n], w.bytes, depth+1)
+			dst, err = renderMapProto(dst[:n], w.Bytes, depth+1)
 		case tagBytesValue:
 			dst = dst[:n]
 		}
@@ -156,7 +156,7 @@ func renderProto(dst, msg []byte, depth int) ([]byte, error) {
 			return dst, err
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return dst, errWire
 	}
 	if len(dst) == n {
@@ -172,19 +172,19 @@ func renderArrayProto(dst, msg []byte, depth int) ([]byte, error) {
 	dst = append(dst, '[')
 	n := len(dst)
 	var err error
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagValues {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagValues {
 			continue
 		}
 		if len(dst) > n {
 			dst = append(dst, ',')
 		}
-		if dst, err = renderProto(dst, w.bytes, depth); err != nil {
+		if dst, err = renderProto(dst, w.Bytes, depth); err != nil {
 			return dst, err
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return dst, errWire
 	}
 	return append(dst, ']'), nil
@@ -197,19 +197,19 @@ func renderMapProto(dst, msg []byte, depth int) ([]byte, error) {
 	dst = append(dst, '{')
 	n := len(dst)
 	var err error
-	w := wire{buf: msg}
-	for w.next() {
-		if w.tag != tagValues {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		if w.Tag != tagValues {
 			continue
 		}
 		if len(dst) > n {
 			dst = append(dst, ',')
 		}
-		if dst, err = renderPairProto(dst, w.bytes, depth); err != nil {
+		if dst, err = renderPairProto(dst, w.Bytes, depth); err != nil {
 			return dst, err
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return dst, errWire
 	}
 	return append(dst, '}'), nil
@@ -219,16 +219,16 @@ func renderMapProto(dst, msg []byte, depth int) ([]byte, error) {
 func renderPairProto(dst, msg []byte, depth int) ([]byte, error) {
 	var key, val []byte
 	var valued bool
-	w := wire{buf: msg}
-	for w.next() {
-		switch w.tag {
+	w := scan.Wire{Buf: msg}
+	for w.Next() {
+		switch w.Tag {
 		case tagKey:
-			key = w.bytes
+			key = w.Bytes
 		case tagValue:
-			val, valued = w.bytes, true
+			val, valued = w.Bytes, true
 		}
 	}
-	if w.bad {
+	if w.Bad {
 		return dst, errWire
 	}
 	dst = append(jsontext.String(dst, view(key)), ':')

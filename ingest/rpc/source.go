@@ -1,13 +1,12 @@
 // Package rpc follows the records that an agent of a node serves as a gRPC
 // stream, through disconnects, to an ingest.Sink.
 //
-// Records pass through the JSON that the agent's own exporter writes, so that one
-// decoder reads both and an event has one id on either way.
+// Records are read as they come, by hand (docs/adr/0028): the event of one, and its
+// id, are those of the line that the agent's own exporter writes.
 package rpc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,12 +25,12 @@ type Feed struct {
 	// Open asks for the records since a time, or for those to come if it is 0.
 	// Whole is from when on the stream lacks nothing.
 	Open func(ctx context.Context, conn grpc.ClientConnInterface, since event.Time) (receive Receive, whole event.Time, err error)
-	// Decode appends the events of one record.
+	// Decode appends the events of one record, of which it keeps nothing.
 	Decode func(record []byte, b *event.Batch) (ingest.Tally, error)
 }
 
-// Receive waits for the next record.
-type Receive func() (json.Marshaler, error)
+// Receive waits for the next record. Not for concurrent use.
+type Receive func() (Record, error)
 
 // Config says whom to ask. Only Target is needed.
 type Config struct {
@@ -152,7 +151,7 @@ func (s *Source) follow(ctx context.Context, sink ingest.Sink) error {
 	if s.at.Newest != 0 && whole > s.at.Newest {
 		s.lost(s.at.Newest, whole)
 	}
-	records := make(chan json.Marshaler, buffered)
+	records := make(chan Record, buffered)
 	ended := make(chan error, 1)
 	go func() {
 		defer close(records)
@@ -177,7 +176,7 @@ func (s *Source) follow(ctx context.Context, sink ingest.Sink) error {
 }
 
 // take decodes and hands on until there are no more records.
-func (s *Source) take(ctx context.Context, records <-chan json.Marshaler, sink ingest.Sink) error {
+func (s *Source) take(ctx context.Context, records <-chan Record, sink ingest.Sink) error {
 	for {
 		var due <-chan time.Time
 		if len(s.batch.Events) > 0 { // a loss
@@ -204,12 +203,9 @@ func (s *Source) take(ctx context.Context, records <-chan json.Marshaler, sink i
 	}
 }
 
-func (s *Source) decode(r json.Marshaler) {
-	t := ingest.Tally{In: 1, Bad: 1}
-	line, err := r.MarshalJSON()
-	if err == nil {
-		t, err = s.feed.Decode(line, &s.batch)
-	}
+func (s *Source) decode(r Record) {
+	t, err := s.feed.Decode(r.ReadOnlyData(), &s.batch)
+	r.Free()
 	if s.cfg.Records != nil {
 		s.cfg.Records(t, err)
 	}

@@ -34,6 +34,9 @@ func NewNames(names ...string) *Names {
 	return n
 }
 
+// Name returns the name at a place.
+func (n *Names) Name(place int) string { return n.bare[place] }
+
 // Member moves to the next member as Next does and returns the place of its
 // name in n, len(n) for a name that is not there, -1 at the end of the object.
 // at is where to look first: 0, then one more than the last place. Members in

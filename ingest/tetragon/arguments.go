@@ -45,12 +45,7 @@ func (d *Decoder) readArgument(a *arguments) {
 		case "file_arg", "fileArg", "path_arg", "pathArg", "linux_binprm_arg", "linuxBinprmArg", "sockaddrun_arg", "sockaddrunArg":
 			d.readFile(a)
 		case "string_arg", "stringArg":
-			d.mixTag('s')
-			b := s.BytesIn(&d.arena)
-			d.mix(b)
-			if !a.hasStr {
-				a.str, a.hasStr = b, true
-			}
+			d.readString(a, s.BytesIn(&d.arena))
 		case "int_arg", "intArg", "long_arg", "longArg":
 			d.readNumber(a, s.Int64())
 		case "uint_arg", "uintArg", "size_arg", "sizeArg":
@@ -60,6 +55,14 @@ func (d *Decoder) readArgument(a *arguments) {
 		}
 	}
 	d.mixTag(')')
+}
+
+func (d *Decoder) readString(a *arguments, b []byte) {
+	d.mixTag('s')
+	d.mix(b)
+	if !a.hasStr {
+		a.str, a.hasStr = b, true
+	}
 }
 
 func (d *Decoder) readNumber(a *arguments, v int64) {
@@ -97,13 +100,17 @@ func (d *Decoder) readSock(first *endpoints) {
 			d.mixMember()
 		}
 	}
+	d.keepEnds(first, &e)
+}
+
+func (d *Decoder) keepEnds(first, e *endpoints) {
 	d.digest = append(d.digest, byte(e.proto))
 	d.mixAddr(e.saddr)
 	d.mixAddr(e.daddr)
 	d.mixUint(uint64(e.sport)<<16 | uint64(e.dport))
 	d.mixUint(uint64(e.addr))
 	if !first.seen {
-		*first = e
+		*first = *e
 	}
 }
 
@@ -122,6 +129,10 @@ func (d *Decoder) readSockaddr(a *arguments) {
 			d.mixMember()
 		}
 	}
+	d.keepPeer(a, addr, port)
+}
+
+func (d *Decoder) keepPeer(a *arguments, addr netip.Addr, port uint16) {
 	d.mixAddr(addr)
 	d.mixUint(uint64(port))
 	if !a.peer.IsValid() {
@@ -140,6 +151,10 @@ func (d *Decoder) readFile(a *arguments) {
 		}
 		d.mixMember()
 	}
+	d.keepFile(a, path)
+}
+
+func (d *Decoder) keepFile(a *arguments, path []byte) {
 	d.mix(path)
 	if len(a.file) == 0 {
 		a.file = path
@@ -202,6 +217,12 @@ func (d *Decoder) mixTag(tag byte) { d.digest = append(d.digest, tag) }
 func (d *Decoder) mix(b []byte) {
 	d.digest = binary.AppendUvarint(d.digest, uint64(len(b)))
 	d.digest = append(d.digest, b...)
+}
+
+// mixName is mix of a string.
+func (d *Decoder) mixName(s string) {
+	d.digest = binary.AppendUvarint(d.digest, uint64(len(s)))
+	d.digest = append(d.digest, s...)
 }
 
 func (d *Decoder) mixUint(v uint64) { d.digest = binary.LittleEndian.AppendUint64(d.digest, v) }

@@ -86,10 +86,7 @@ func (d *Decoder) readBody(k kind) {
 func (d *Decoder) readAction() string {
 	s := &d.s
 	if c := s.Peek(); c != '"' && c != 'n' {
-		if n := s.Int64(); n >= 0 && n < int64(len(kprobeActions)) {
-			return kprobeActions[n]
-		}
-		return ""
+		return actionOf(s.Int64())
 	}
 	name := bytes.TrimPrefix(s.Bytes(), []byte("KPROBE_ACTION_"))
 	if string(name) == "POST" { // nearly always
@@ -99,6 +96,13 @@ func (d *Decoder) readAction() string {
 		return ""
 	}
 	return d.names.String(lower(name, &d.buf))
+}
+
+func actionOf(n int64) string {
+	if n >= 0 && n < int64(len(kprobeActions)) {
+		return kprobeActions[n]
+	}
+	return ""
 }
 
 // lower returns b in ASCII lower case, in *buf.
@@ -112,13 +116,17 @@ func lower(b []byte, buf *[]byte) []byte {
 	return *buf
 }
 
+func throttleOf(n int64) throttle {
+	if n == int64(throttleStart) || n == int64(throttleStop) {
+		return throttle(n)
+	}
+	return throttleUnknown
+}
+
 func (d *Decoder) readThrottle() throttle {
 	s := &d.s
 	if c := s.Peek(); c != '"' && c != 'n' {
-		if n := s.Int64(); n == int64(throttleStart) || n == int64(throttleStop) {
-			return throttle(n)
-		}
-		return throttleUnknown
+		return throttleOf(s.Int64())
 	}
 	switch string(s.Bytes()) {
 	case "THROTTLE_START":

@@ -26,6 +26,7 @@ type Decoder struct {
 	Redact redact.Policy
 
 	s     scan.JSON
+	p     scan.Proto
 	names scan.Recent // what repeats
 	procs scan.Recent // exec ids, binaries and working directories
 	files scan.Intern // apart, since they would evict the names
@@ -35,7 +36,7 @@ type Decoder struct {
 	pods    memo[pod]
 	parents memo[parent]
 
-	text   []byte // the record at hand
+	text   []byte // the record at hand, if it is JSON
 	rec    record
 	arena  []byte // strings of the record that had escapes
 	digest []byte // of a hook's arguments
@@ -101,7 +102,7 @@ func unknownEvent(name string) error {
 // record of another kind, otherwise one that says what is wrong with it. rec is
 // not kept.
 func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
-	d.arena, d.digest = d.arena[:0], d.digest[:0]
+	d.begin()
 	d.text = rec
 	d.s.Reset(rec)
 	known := d.s.Peek() == '{'
@@ -113,6 +114,18 @@ func (d *Decoder) Decode(rec []byte, b *event.Batch) (ingest.Tally, error) {
 	if err := d.s.End(); err != nil {
 		return ingest.Tally{In: 1, Bad: 1}, fmt.Errorf("read Tetragon event: %w", err)
 	}
+	return d.finish(known, b)
+}
+
+// begin forgets the last record.
+func (d *Decoder) begin() {
+	d.arena, d.digest = d.arena[:0], d.digest[:0]
+	d.rec = record{kind: kindNone}
+}
+
+// finish makes the event of what was read; known is false for a record that is
+// no object.
+func (d *Decoder) finish(known bool, b *event.Batch) (ingest.Tally, error) {
 	if !known || d.rec.kind == kindNone || d.rec.kind == kindTest || d.rec.kind == kindThrottle && d.rec.throttle == throttleUnknown {
 		return ingest.Tally{In: 1, UnknownType: 1}, d.unknownType(known)
 	}
@@ -145,7 +158,6 @@ func (d *Decoder) unknownType(object bool) error {
 
 func (d *Decoder) readEnvelope() {
 	s, r := &d.s, &d.rec
-	*r = record{kind: kindNone}
 	s.Object()
 	for i := s.Member(envelopeNames, 0); i >= 0; i = s.Member(envelopeNames, i+1) {
 		switch {

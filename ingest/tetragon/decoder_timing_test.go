@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sennit-io/sennit/ingest"
 	"github.com/sennit-io/sennit/schemas/event"
 )
 
@@ -56,6 +57,19 @@ func lines(line string, n int, pods bool) (out [][]byte, size int64) {
 
 func benchmark(b *testing.B, line string, n int, pods bool) {
 	in, size := lines(line, n, pods)
+	measure(b, in, size, (*Decoder).Decode)
+}
+
+// benchmarkProto is the same of the records that come over gRPC.
+func benchmarkProto(b *testing.B, line string, n int, pods bool) {
+	in, _ := lines(line, n, pods)
+	for i := range in {
+		in[i] = protoMessage(b, in[i])
+	}
+	measure(b, in, int64(len(in[0])), (*Decoder).DecodeProto)
+}
+
+func measure(b *testing.B, in [][]byte, size int64, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) {
 	var d Decoder
 	var batch event.Batch
 	b.SetBytes(size)
@@ -65,7 +79,7 @@ func benchmark(b *testing.B, line string, n int, pods bool) {
 		if len(batch.Events) == 512 {
 			batch.Reset()
 		}
-		if _, err := d.Decode(in[i%n], &batch); err != nil {
+		if _, err := decode(&d, in[i%len(in)], &batch); err != nil {
 			b.Fatal(err)
 		}
 		i++
@@ -77,6 +91,11 @@ func BenchmarkDecodeKprobe(b *testing.B)  { benchmark(b, kprobeLine, 16, false) 
 func BenchmarkStrangeExec(b *testing.B)   { benchmark(b, execLine, 2048, true) }
 func BenchmarkStrangeKprobe(b *testing.B) { benchmark(b, kprobeLine, 2048, true) }
 
+func BenchmarkProtoExec(b *testing.B)          { benchmarkProto(b, execLine, 16, false) }
+func BenchmarkProtoKprobe(b *testing.B)        { benchmarkProto(b, kprobeLine, 16, false) }
+func BenchmarkProtoStrangeExec(b *testing.B)   { benchmarkProto(b, execLine, 2048, true) }
+func BenchmarkProtoStrangeKprobe(b *testing.B) { benchmarkProto(b, kprobeLine, 2048, true) }
+
 func TestDecodeAllocatesNothing(t *testing.T) {
 	exit := strings.Replace(strings.Replace(execLine, "process_exec", "process_exit", 1), `,"node_name"`, `,"x":{"y":"\n"},"node_name"`, 1)
 	for _, line := range []string{
@@ -84,14 +103,19 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		`{"process_connect":{}}`, `{"process_throttle":{"type":"THROTTLE_START","cgroup":"a.scope"}` + tail,
 		`{"rate_limit_info":{"number_of_dropped_process_events":"123"}` + tail,
 	} {
-		var d Decoder
-		var b event.Batch
-		in := []byte(line)
-		if n := testing.AllocsPerRun(200, func() {
-			b.Reset()
-			d.Decode(in, &b)
-		}); n != 0 {
+		allocations := func(in []byte, decode func(*Decoder, []byte, *event.Batch) (ingest.Tally, error)) float64 {
+			var d Decoder
+			var b event.Batch
+			return testing.AllocsPerRun(200, func() {
+				b.Reset()
+				decode(&d, in, &b)
+			})
+		}
+		if n := allocations([]byte(line), (*Decoder).Decode); n != 0 {
 			t.Errorf("%v allocations, want 0: %s", n, line)
+		}
+		if n := allocations(protoMessage(t, []byte(line)), (*Decoder).DecodeProto); n != 0 {
+			t.Errorf("%v allocations of protobuf, want 0: %s", n, line)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package tetragon turns the JSON records of Tetragon into events: the export
 // file of the agent and the output of `tetra getevents -o json`, in snake_case
-// or camelCase.
+// or camelCase. What comes over gRPC is read as protobuf and gives the same events.
 //
 //	process_exec, process_exit              process_exec, process_exit
 //	process_kprobe, _tracepoint, _uprobe,   syscall, or enforcement when an

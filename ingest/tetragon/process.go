@@ -170,12 +170,18 @@ func (d *Decoder) readParent() parent {
 			s.Skip()
 		}
 	}
+	p := d.parentFrom(id, pid)
+	if object && s.Err() == nil {
+		d.parents.keep(slot, d.text[start:s.Pos()], p)
+	}
+	return p
+}
+
+// parentFrom is a parent whose block says so.
+func (d *Decoder) parentFrom(id []byte, pid uint32) parent {
 	p := parent{execID: event.ExecID(d.procs.String(id)), ref: event.ProcessRef{PID: pid}}
 	if _, ref, ok := d.execRef(id); ok {
 		p.ref = ref
-	}
-	if object && s.Err() == nil {
-		d.parents.keep(slot, d.text[start:s.Pos()], p)
 	}
 	return p
 }

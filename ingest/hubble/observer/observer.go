@@ -3,7 +3,6 @@ package observer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ import (
 // so what a single node lost meanwhile is not noticed.
 func Feed(policy redact.Policy) rpc.Feed {
 	d := &hubble.Decoder{Redact: policy}
-	return rpc.Feed{Source: event.SourceHubble, Open: open, Decode: d.Decode}
+	return rpc.Feed{Source: event.SourceHubble, Open: open, Decode: d.DecodeProto}
 }
 
 func open(ctx context.Context, conn grpc.ClientConnInterface, since event.Time) (rpc.Receive, event.Time, error) {
@@ -39,11 +38,11 @@ func open(ctx context.Context, conn grpc.ClientConnInterface, since event.Time) 
 			return nil, 0, err
 		}
 	}
-	stream, err := client.GetFlows(ctx, req)
+	receive, err := rpc.Stream(ctx, conn, observer.Observer_GetFlows_FullMethodName, req)
 	if err != nil {
 		return nil, 0, fmt.Errorf("get flows: %w", err)
 	}
-	return func() (json.Marshaler, error) { return stream.Recv() }, whole, nil
+	return receive, whole, nil
 }
 
 // few records from the oldest on: some may be losses.

@@ -3,7 +3,6 @@ package sensors
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -21,13 +20,13 @@ import (
 // where no gap is allowed).
 func Feed(policy redact.Policy) rpc.Feed {
 	d := &tetragondecode.Decoder{Redact: policy}
-	return rpc.Feed{Source: event.SourceTetragon, Open: open, Decode: d.Decode}
+	return rpc.Feed{Source: event.SourceTetragon, Open: open, Decode: d.DecodeProto}
 }
 
 func open(ctx context.Context, conn grpc.ClientConnInterface, _ event.Time) (rpc.Receive, event.Time, error) {
-	stream, err := tetragon.NewFineGuidanceSensorsClient(conn).GetEvents(ctx, &tetragon.GetEventsRequest{})
+	receive, err := rpc.Stream(ctx, conn, tetragon.FineGuidanceSensors_GetEvents_FullMethodName, &tetragon.GetEventsRequest{})
 	if err != nil {
 		return nil, 0, fmt.Errorf("get events: %w", err)
 	}
-	return func() (json.Marshaler, error) { return stream.Recv() }, event.At(time.Now()), nil
+	return receive, event.At(time.Now()), nil
 }
