@@ -77,6 +77,7 @@ fuzz: ## Fuzz everything that can be for FUZZTIME each (5s)
 .PHONY: crash
 crash: ## Kill a live service and the sinks KILLS times (100) and see that nothing is lost or doubled
 	SENNIT_KILLS=$(or $(KILLS),100) $(GO) test -p 1 -count 1 -timeout 60m -run 'Test(Up|Cluster)SurvivesKills|TestKilled' -v ./cmd/sennit ./sinks/...
+	cd cmd/sennit-query && SENNIT_KILLS=$(or $(KILLS),100) $(GO) test -p 1 -count 1 -timeout 60m -run TestKilled -v ./...
 
 .PHONY: jaegertest
 jaegertest: ## Send traces to a real Jaeger, which is built first (minutes), and read them back
