@@ -30,7 +30,7 @@ type decider struct {
 	ended chan struct{}
 
 	muted    bool     // what recovery finds was committed before
-	now      *outcome // of the turn under way
+	current  *outcome // of the turn under way
 	failure  error    // of the state
 	reported time.Time
 
@@ -43,6 +43,7 @@ type job struct {
 	turn   uint64
 	pushes []disk.Push
 	weight int
+	stored time.Time // its last message, by the stream
 	given  time.Time
 }
 
@@ -51,6 +52,8 @@ type outcome struct {
 	turn    uint64
 	decided []*timeline.Timeline
 	told    []alert.Alert // of the alerts
+	now     event.Time    // the engine's clock at its end
+	stored  time.Time     // as in the job
 	weight  int           // of the job
 	err     error         // the engine stands still
 }
@@ -111,15 +114,17 @@ func (d *decider) decide(j job) *outcome {
 	for _, p := range j.pushes {
 		d.push(&event.Batch{Events: p.Events}, p.Now)
 	}
-	return d.end(j.weight)
+	o := d.end()
+	o.weight, o.stored = j.weight, j.stored
+	return o
 }
 
-func (d *decider) begin(turn uint64) { d.now = &outcome{turn: turn} }
+func (d *decider) begin(turn uint64) { d.current = &outcome{turn: turn} }
 
 // end returns what came of the turn that began.
-func (d *decider) end(weight int) *outcome {
-	o := d.now
-	o.weight, o.err = weight, errors.Join(d.engine.Err(), d.failure)
+func (d *decider) end() *outcome {
+	o := d.current
+	o.err = errors.Join(d.engine.Err(), d.failure)
 	if !o.empty() {
 		d.mu.Lock()
 		d.past = append(d.past, o)
@@ -138,7 +143,7 @@ func (d *decider) committed(turn uint64) {
 // uncommitted calls f for what was decided and is not in the state, newest first, until
 // it returns true.
 func (d *decider) uncommitted(f func(o *outcome) bool) {
-	if f(d.now) {
+	if f(d.current) {
 		return
 	}
 	d.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"github.com/sennit-io/sennit/correlate/detect"
 	"github.com/sennit-io/sennit/correlate/state/disk"
 	"github.com/sennit-io/sennit/correlate/window"
+	"github.com/sennit-io/sennit/ingest/bus"
 	"github.com/sennit-io/sennit/ingest/bus/bustest"
 	"github.com/sennit-io/sennit/schemas/event"
 )
@@ -118,5 +119,111 @@ func TestRecoveryDecidesWhatWasNotCommitted(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// After hours without a message the first one is committed, and the program dies before
+// it is decided: what it closes is decided after the restart, from turns that had left
+// their retention by the clock of that message.
+func TestRecoveryAfterALongSilence(t *testing.T) {
+	js := bustest.Start(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	p := processorIn(t, js, dir)
+	begin := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	// feed commits a span of a trace, and decides it unless the program dies before.
+	feed := func(trace byte, after time.Duration, decide bool) {
+		t.Helper()
+		now := event.At(begin.Add(after))
+		b := new(event.Batch)
+		e := b.Add(event.KindSpan, event.SourceOTLP)
+		s := b.NewSpan()
+		s.TraceID, s.SpanID, s.Name, s.Stage, s.Kind, s.Start = event.TraceID{1, 15: trace}, event.SpanID{trace}, "run", event.StageHTTP, event.SpanKindServer, now.Add(-time.Second)
+		e.ID, e.Node, e.Time, e.Observed, e.Payload = event.ID{trace}, "n", now, now, s
+		one := turn{p: p, count: 1, pushes: []disk.Push{{Now: now, Events: b.Events}}}
+		p.now, p.at.Now = now, now
+		if err := one.commit(one.pushes); err != nil {
+			t.Fatal(err)
+		}
+		if decide {
+			p.wasDecided(p.decider.decide(job{turn: p.at.Turn, pushes: one.pushes}))
+		}
+		if err := p.store.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := window.Default()
+	gap := w.Longest + w.Retention + w.AgentHorizon + time.Hour
+	feed(1, 0, true)
+	feed(2, 20*time.Second, true)
+	for i := range 4 { // each a file
+		feed(byte(3+i), time.Duration(i+1)*gap, false)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = processorIn(t, js, dir)
+	defer p.Close()
+	got := map[string]bool{}
+	for _, r := range p.resultsOf() {
+		got[r.Of] = true
+	}
+	for trace := range byte(5) { // the last one is still open
+		if id := (event.TraceID{1, 15: trace + 1}).String(); !got[id] {
+			t.Errorf("nothing is told of %s", id)
+		}
+	}
+}
+
+// Time alone closes requests: it is not written while nothing comes of it, and what comes
+// of it is committed with it.
+func TestTicksAreDecidedAtOnce(t *testing.T) {
+	js := bustest.Start(t)
+	dir := filepath.Join(t.TempDir(), "state")
+	p := processorIn(t, js, dir)
+	p.decider.start()
+	begin := time.Now()
+	work := func(after time.Duration, events int) {
+		t.Helper()
+		b := new(event.Batch)
+		for range events {
+			e := b.Add(event.KindSpan, event.SourceOTLP)
+			s := b.NewSpan()
+			s.TraceID, s.SpanID, s.Name, s.Stage, s.Kind, s.Start = event.TraceID{1}, event.SpanID{1}, "run", event.StageHTTP, event.SpanKindServer, event.At(begin)
+			e.ID, e.Node, e.Time, e.Observed, e.Payload = event.ID{1}, "n", event.At(begin), event.At(begin), s
+		}
+		m := &bus.Message{Sequence: p.at.Sequence + 1, Stored: begin.Add(after), Tick: events == 0}
+		one := turn{p: p, reader: new(bus.Reader), last: m}
+		one.push(m, b, false)
+		if err := one.work(); err != nil {
+			t.Fatal(err)
+		}
+		for p.deciding > 0 {
+			p.awaitDecided()
+		}
+	}
+	work(0, 1)
+	p.commit = time.Now()
+	for s := range 30 {
+		work(time.Duration(s+1)*time.Second, 0)
+	}
+	if p.at.Turn != 1 {
+		t.Errorf("ticks of which nothing came made %d turns", p.at.Turn-1)
+	}
+	work(10*time.Minute, 0) // it closes
+	if p.at.Turn != 2 || p.at.Decided != 2 || len(p.outcomes) != 0 {
+		t.Errorf("turn %d, decided up to %d, %d outcomes wait", p.at.Turn, p.at.Decided, len(p.outcomes))
+	}
+	p.decider.stop()
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = processorIn(t, js, dir)
+	defer p.Close()
+	if len(p.outcomes) != 0 {
+		t.Errorf("after a restart %d results are decided again", len(p.resultsOf()))
+	}
+	n := 0
+	if err := p.Timelines("", func([]byte) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("%d timelines, %v", n, err)
 	}
 }

@@ -20,6 +20,7 @@ func (d *decider) push(b *event.Batch, now event.Time) {
 		d.verdict(d.watch.Event(&b.Events[i], now))
 	}
 	d.engine.Push(b, now)
+	d.current.now = now
 	list, err := d.watch.Advance(d.engine.Watermark(), now)
 	d.unjudged(err)
 	for _, v := range list {
@@ -41,7 +42,7 @@ func (d *decider) Timeline(t *timeline.Timeline) {
 	}
 	d.judge(t)
 	if !d.muted {
-		d.now.decided = append(d.now.decided, t)
+		d.current.decided = append(d.current.decided, t)
 	}
 }
 
@@ -99,7 +100,7 @@ func (d *decider) tell(v detect.Verdict, had []string) {
 			d.opts.Log.Warn("alert", "rule", a.RuleID, "severity", a.Severity, "title", a.Title, "timeline", a.TimelineID, "alert", a.ID)
 		}
 	}
-	d.now.told = append(d.now.told, changes...)
+	d.current.told = append(d.current.told, changes...)
 }
 
 // had are the ids of the alerts of the last revision of a timeline.

@@ -17,7 +17,7 @@ import (
 // sends it: all decide the same in the same order, one sends, and all follow what
 // the streams hold. A message is sent only to the end of its stream that was
 // followed to, so that one who has not heard that another leads now is refused.
-// Nobody waits for what is under way: that it has arrived is noted in a later turn.
+// Nobody waits for what is under way: that it has arrived is noted later.
 type outbox struct {
 	js    jetstream.JetStream
 	store *disk.Store
@@ -55,7 +55,7 @@ type way struct {
 const (
 	// sendAtOnce is how many messages are under way at most.
 	sendAtOnce = 64
-	// mostWaiting is how many may wait before turns wait for them.
+	// mostWaiting is how many may wait before reading waits for them.
 	mostWaiting = 4096
 	// heardFor is how long a result of others is waited for: this processor began
 	// later, or saw less.
@@ -114,10 +114,10 @@ func (o *outbox) add(b *disk.Bundle) {
 }
 
 // follow notes what the streams hold, up to a little after the events were stored
-// that were read last.
-func (o *outbox) follow(ctx context.Context, by time.Time) error {
+// that were read last; decided is when those were that were decided last, and committed.
+func (o *outbox) follow(ctx context.Context, read, decided time.Time) error {
 	for _, w := range o.ways {
-		if err := o.followOne(ctx, w, by.Add(ahead)); err != nil {
+		if err := o.followOne(ctx, w, read.Add(ahead), decided); err != nil {
 			w.reopen()
 			return err
 		}
@@ -134,7 +134,7 @@ func (w *way) reopen() {
 	}
 }
 
-func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
+func (o *outbox) followOne(ctx context.Context, w *way, by, decided time.Time) error {
 	if w.trail == nil {
 		t, err := bus.NewTrail(ctx, o.js, w.stream, w.place.Sequence, w.place.Created)
 		if err != nil {
@@ -183,7 +183,7 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 				break
 			}
 		}
-		d.Forget = o.forget(by)
+		d.Forget = o.forget(decided)
 		o.store.Delivered(d)
 		w.place = d.Place
 		if late {
@@ -192,7 +192,7 @@ func (o *outbox) followOne(ctx context.Context, w *way, by time.Time) error {
 	}
 	w.end = w.place.Sequence
 	if w.atEnd = w.place.Sequence >= end; !w.atEnd && !w.trail.Waits() {
-		w.reopen() // it should have come: asked for anew in the next turn
+		w.reopen() // it should have come: asked for anew next time
 	}
 	return nil
 }
@@ -218,7 +218,8 @@ func (o *outbox) prune() {
 	o.bundles = left
 }
 
-// forget drops what others have sent long ago and this processor never decided.
+// forget drops what others have sent long before what was decided last, and what this
+// processor did not decide by then.
 func (o *outbox) forget(now time.Time) (ids []string) {
 	for id, stored := range o.heard {
 		if now.Sub(stored) > heardFor {

@@ -102,6 +102,7 @@ type Processor struct {
 	prior    []disk.Push // ticks since the last commit: the last one counts
 	deciding int         // the weight of what is being decided
 	outcomes []*outcome  // decided, to be committed
+	done     event.Time  // the engine's clock at the end of the turn at.Decided; 0: not known
 	synced   time.Time
 	syncing  chan error // of a Sync under way, nil for none
 	reported time.Time
@@ -178,7 +179,7 @@ func (p *Processor) recover() error {
 		return d.engine.Err()
 	})
 	d.muted = false
-	p.wasDecided(d.end(0))
+	p.wasDecided(d.end())
 	p.now = p.at.Now
 	if events > 0 {
 		p.opts.Log.Info("recovered", "events", events, "turns", p.at.Turn, "undecided", p.at.Turn-p.at.Decided, "position", p.at.Sequence, "took", time.Since(began))
@@ -188,7 +189,7 @@ func (p *Processor) recover() error {
 
 // decide has a turn decided. While too much is under way, it waits.
 func (p *Processor) decide(turn uint64, pushes []disk.Push, events int) {
-	j := job{turn: turn, pushes: pushes, weight: weigh(events), given: time.Now()}
+	j := job{turn: turn, pushes: pushes, weight: weigh(events), stored: p.stored, given: time.Now()}
 	for p.deciding > 0 && p.deciding+j.weight > mostDeciding {
 		p.awaitDecided()
 	}
@@ -204,7 +205,8 @@ func (p *Processor) awaitDecided() { p.wasDecided(<-p.decider.done) }
 func (p *Processor) wasDecided(o *outcome) {
 	p.deciding -= o.weight
 	if o.empty() && len(p.outcomes) == 0 {
-		p.at.Decided = o.turn
+		p.at.Decided, p.done = o.turn, o.now
+		p.sending.committed(nil, o.stored)
 	} else {
 		p.outcomes = append(p.outcomes, o)
 	}
@@ -271,6 +273,9 @@ func (p *Processor) work(ctx context.Context) error {
 			return err
 		case err != nil:
 			p.away(ctx, err)
+			if err := p.catchUp(); err != nil {
+				return err
+			}
 			continue
 		}
 		p.metrics.ready(nil)
@@ -284,12 +289,15 @@ func (p *Processor) work(ctx context.Context) error {
 	return nil
 }
 
+// catchUp commits what was decided, with nothing read.
+func (p *Processor) catchUp() error { return errors.Join((&turn{p: p}).work(), p.sync()) }
+
 // finish commits and sends what is under way.
 func (p *Processor) finish(ctx context.Context) error {
 	for p.deciding > 0 {
 		p.awaitDecided()
 	}
-	if err := (&turn{p: p}).work(); err != nil {
+	if err := p.catchUp(); err != nil {
 		return err
 	}
 	return p.sending.finish(ctx, 10*time.Second)
@@ -313,7 +321,7 @@ func (p *Processor) read(ctx context.Context, r *bus.Reader) error {
 	for ctx.Err() == nil {
 		if p.sending.crowded() {
 			time.Sleep(busyWait)
-			if err := p.sync(); err != nil {
+			if err := p.catchUp(); err != nil {
 				return err
 			}
 			continue

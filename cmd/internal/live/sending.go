@@ -27,13 +27,20 @@ type sending struct {
 	ticked   time.Time
 	followed time.Time
 
-	heard   atomic.Pointer[time.Time] // when something was read last, by this machine's clock
-	stored  atomic.Pointer[time.Time] // when the stream had stored that; nil: nothing was read yet
-	waiting atomic.Int64              // bundles
-	wake    chan struct{}
+	last atomic.Pointer[lastRead] // nil: nothing was read yet
+	full atomic.Bool              // so much waits that no more should be read
+	wake chan struct{}
 
-	mu    sync.Mutex
-	fresh []*disk.Bundle // committed since
+	mu      sync.Mutex
+	fresh   []*disk.Bundle // committed since
+	decided time.Time      // when the last message was stored that was decided, and committed
+}
+
+// lastRead is what is known of the last message that was read.
+type lastRead struct {
+	heard   time.Time // by this machine's clock
+	stored  time.Time // by the stream's
+	pending bool      // there were others behind it
 }
 
 func newSending(js jetstream.JetStream, store *disk.Store, m *Metrics, o *Options) (*sending, error) {
@@ -42,31 +49,31 @@ func newSending(js jetstream.JetStream, store *disk.Store, m *Metrics, o *Option
 }
 
 // read notes that a message was read.
-func (s *sending) read(stored time.Time) {
-	now := time.Now()
-	s.heard.Store(&now)
-	s.stored.Store(&stored)
-}
+func (s *sending) read(m *bus.Message) { s.last.Store(&lastRead{time.Now(), m.Stored, m.Pending > 0}) }
 
-// committed notes what a turn has added.
-func (s *sending) committed(bundles []disk.Bundle) {
-	if len(bundles) == 0 {
-		return
-	}
-	s.waiting.Add(int64(len(bundles)))
+// committed notes what a commit has added, and when the last message was stored that was
+// decided with it; the zero time is none.
+func (s *sending) committed(bundles []disk.Bundle, decided time.Time) {
 	s.mu.Lock()
 	for i := range bundles {
 		s.fresh = append(s.fresh, &bundles[i])
 	}
+	if !decided.IsZero() {
+		s.decided = decided
+	}
 	s.mu.Unlock()
+	if len(bundles) == 0 {
+		return
+	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// crowded reports whether so much waits that no more should be read.
-func (s *sending) crowded() bool { return s.waiting.Load() > mostWaiting && s.leads() }
+// crowded reports whether so much waits that no more should be read. It never is while
+// sending itself waits for more to be read: to know how far the streams are followed.
+func (s *sending) crowded() bool { return s.full.Load() }
 
 // run works until ctx ends. An error is one that waiting does not mend: of the state.
 func (s *sending) run(ctx context.Context) error {
@@ -76,10 +83,10 @@ func (s *sending) run(ctx context.Context) error {
 			return err
 		}
 		s.metrics.sends(err)
-		wait := idleWait
+		wait, wake := idleWait, s.wake
 		switch {
-		case err != nil:
-			if wait = time.Second; ctx.Err() == nil {
+		case err != nil: // not sooner because more is committed
+			if wait, wake = time.Second, nil; ctx.Err() == nil {
 				s.log.Warn("results cannot be sent now", "error", err)
 			}
 		case s.outbox.busy(): // what has arrived is to be noted
@@ -87,7 +94,7 @@ func (s *sending) run(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(wait):
-		case <-s.wake:
+		case <-wake:
 		case <-ctx.Done():
 		}
 	}
@@ -99,30 +106,31 @@ func (s *sending) finish(ctx context.Context, most time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	err := s.send(ctx, true)
-	if err != nil && !errors.Is(err, errState) {
-		s.log.Warn("results are left for the next start, or for another processor", "error", err)
-		return nil
+	if errors.Is(err, errState) {
+		return err
 	}
-	return err
+	if s.leads() && (err != nil || s.outbox.busy()) {
+		s.log.Warn("results are left for the next start, or for another processor", "messages", len(s.outbox.bundles), "error", err)
+	}
+	return nil
 }
 
 // send sends what waits, with all until it has arrived.
 func (s *sending) send(ctx context.Context, all bool) error {
 	s.mu.Lock()
-	fresh := s.fresh
+	fresh, decided := s.fresh, s.decided
 	s.fresh = nil
 	s.mu.Unlock()
 	for _, b := range fresh {
 		s.outbox.add(b)
 	}
+	leads, last := s.leads(), s.last.Load()
 	defer func() {
-		s.mu.Lock()
-		s.waiting.Store(int64(len(s.outbox.bundles) + len(s.fresh)))
-		s.mu.Unlock()
+		s.full.Store(leads && last != nil && !s.outbox.behind() && len(s.outbox.bundles) > mostWaiting)
 	}()
-	leads := s.leads()
 	s.metrics.lead(leads)
-	if leads && time.Since(s.lastHeard()) > tickEvery && time.Since(s.ticked) > tickEvery {
+	quiet := last == nil || !last.pending && time.Since(last.heard) > tickEvery
+	if leads && quiet && time.Since(s.ticked) > tickEvery {
 		ticking, cancel := context.WithTimeout(ctx, asking)
 		defer cancel()
 		if err := bus.Tick(ticking, s.js); err != nil {
@@ -130,8 +138,7 @@ func (s *sending) send(ctx context.Context, all bool) error {
 		}
 		s.ticked = time.Now()
 	}
-	stored := s.stored.Load()
-	if stored == nil {
+	if last == nil {
 		return nil // it is not known yet how far the events are
 	}
 	if !leads && len(s.outbox.flying) > 0 { // it led until now
@@ -139,7 +146,7 @@ func (s *sending) send(ctx context.Context, all bool) error {
 	}
 	if s.outbox.behind() && leads || !leads && time.Since(s.followed) > followEvery {
 		s.followed = time.Now()
-		if err := s.outbox.follow(ctx, *stored); err != nil {
+		if err := s.outbox.follow(ctx, last.stored, decided); err != nil {
 			return err
 		}
 	}
@@ -147,11 +154,4 @@ func (s *sending) send(ctx context.Context, all bool) error {
 		return nil
 	}
 	return s.outbox.send(ctx, all)
-}
-
-func (s *sending) lastHeard() (at time.Time) {
-	if h := s.heard.Load(); h != nil {
-		at = *h
-	}
-	return at
 }

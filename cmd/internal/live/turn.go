@@ -54,7 +54,7 @@ func (t *turn) push(m *bus.Message, b *event.Batch, whole bool) {
 	p := t.p
 	p.now = max(p.now, p.opts.Clock(m, b.Events))
 	p.stored, p.heard = m.Stored, time.Now()
-	p.sending.read(m.Stored)
+	p.sending.read(m)
 	t.count += len(b.Events)
 	one := disk.Push{Now: p.now, Events: b.Events}
 	if whole {
@@ -109,7 +109,7 @@ func (t *turn) work() error {
 			p.report(pending)
 			return nil
 		}
-		decided, p.at.Decided = true, p.at.Turn+1
+		decided, p.at.Decided, p.done = true, p.at.Turn+1, p.now
 	}
 	if err := t.commit(pushes); err != nil {
 		return err
@@ -127,18 +127,19 @@ func (t *turn) ticks() bool { return t.last != nil && t.count+len(t.dead) == 0 }
 // commit makes pushes part of the state, with what came of turns before.
 func (t *turn) commit(pushes []disk.Push) error {
 	p := t.p
+	var stored time.Time // the last message of what was decided
 	for _, o := range p.outcomes {
 		if o.err != nil {
 			return o.err
 		}
-		p.at.Decided = max(p.at.Decided, o.turn)
+		p.at.Decided, p.done, stored = max(p.at.Decided, o.turn), o.now, o.stored
 	}
 	began := time.Now()
 	results := append(p.resultsOf(), t.dead...)
 	_, span := p.opts.Tracer.Start(context.Background(), "commit", trace.WithAttributes(
 		attribute.Int("sennit.events", t.count), attribute.Int("sennit.results", len(results)), attribute.Int64("sennit.bus.sequence", int64(p.at.Sequence)),
 	))
-	one := disk.Turn{Pushes: pushes, At: p.at, Results: results}
+	one := disk.Turn{Pushes: pushes, At: p.at, Results: results, Done: p.done}
 	if !p.stored.IsZero() {
 		one.Session = func(put func(k, v []byte)) { p.unpack.sessions.Changed(event.At(p.stored.Add(-forget)), put) }
 	}
@@ -149,10 +150,10 @@ func (t *turn) commit(pushes []disk.Push) error {
 	}
 	p.at = p.store.Position()
 	p.decider.committed(p.at.Decided)
-	p.sending.committed(bundles)
+	p.sending.committed(bundles, stored)
 	p.prior, p.commit = nil, time.Now()
 	clear(p.outcomes)
-	clear(p.results)
+	clear(results)
 	p.outcomes = p.outcomes[:0]
 	took := time.Since(began)
 	p.metrics.commit(took)

@@ -56,6 +56,7 @@ func at(minutes int) event.Time {
 
 func turn(t *testing.T, s *disk.Store, v disk.Turn) {
 	t.Helper()
+	v.Done = v.At.Now
 	if _, err := s.Turn(v); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ type Result struct {
 	Note string // what Note gives back
 	Data []byte
 	JSON interface{ AppendJSON(b []byte) []byte } // if not nil, gives the data
-	// Known is set for what need not be sent: another processor has.
+	// Known is set for what need not be sent.
 	Known bool
 }
 

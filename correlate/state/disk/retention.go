@@ -20,6 +20,9 @@ type expiring struct {
 // nothing in them waits to be sent and the rows that point to them are gone, some of
 // them in each turn.
 func (s *Store) expire(now event.Time, most int, r *turnRecord) error {
+	if now == 0 {
+		return nil
+	}
 	s.rows.mu.RLock()
 	safe := s.safe
 	s.rows.mu.RUnlock()

@@ -105,42 +105,40 @@ func (r *rows) take() map[string][]byte {
 	return r.writing
 }
 
-// write brings to Badger what take returned: first all but the last rows, which go
-// together when everything else is there.
-func (r *rows) write(last map[string][]byte) error {
+// write brings to Badger what take returned, part by part: what is of a later one is
+// there only if all before is. A part of some hundreds of rows is there as a whole.
+func (r *rows) write(parts int, part func(k string, v []byte) int) error {
+	lists := make([][]string, parts)
+	for k, v := range r.writing {
+		n := part(k, v)
+		lists[n] = append(lists[n], k)
+	}
+	for _, list := range lists {
+		if err := r.writeAll(list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rows) writeAll(keys []string) error {
 	tx := r.db.NewTransaction(true)
 	defer func() { tx.Discard() }()
-	one := func(k string, v []byte) error {
-		if v == nil {
-			return tx.Delete([]byte(k))
+	one := func(k string) error {
+		if v := r.writing[k]; v != nil {
+			return tx.Set([]byte(k), v)
 		}
-		return tx.Set([]byte(k), v)
+		return tx.Delete([]byte(k))
 	}
-	n := 0
-	for k, v := range r.writing {
-		if _, ok := last[k]; ok {
-			continue
-		}
-		n++
-		err := one(k, v)
+	for _, k := range keys {
+		err := one(k)
 		if errors.Is(err, badger.ErrTxnTooBig) {
 			if err = tx.Commit(); err == nil {
 				tx = r.db.NewTransaction(true)
-				err = one(k, v)
+				err = one(k)
 			}
 		}
 		if err != nil {
-			return err
-		}
-	}
-	if n > 0 {
-		if err := tx.Commit(); err != nil {
-			return err
-		}
-		tx = r.db.NewTransaction(true)
-	}
-	for k, v := range last {
-		if err := one(k, v); err != nil {
 			return err
 		}
 	}

@@ -242,12 +242,9 @@ func (s *Store) sync() error {
 		s.rows.mu.Unlock()
 		return nil
 	}
-	rows := s.rows.take()
+	turns := s.takeRows()
 	resultFiles, resultsEnded, resultsMade := s.results.unsafe()
 	turnFiles, turnsEnded, turnsMade := s.turns.unsafe()
-	turns, results := s.turnsEnd, s.resultsEnd // more may be in the files: a turn that is being written
-	p := binary.BigEndian.AppendUint64(appendPosition(nil, &s.at), turns)
-	rows[string(rune(keyPosition))] = binary.BigEndian.AppendUint64(p, results)
 	s.rows.mu.Unlock()
 
 	if err := s.results.sync(resultFiles, resultsEnded, resultsMade); err != nil {
@@ -256,13 +253,7 @@ func (s *Store) sync() error {
 	if err := s.turns.sync(turnFiles, turnsEnded, turnsMade); err != nil {
 		return err
 	}
-	last := map[string][]byte{}
-	for k, v := range rows {
-		if k[0] == keyPosition || k[0] == keyPlace {
-			last[k] = v
-		}
-	}
-	if err := s.rows.write(last); err != nil {
+	if err := s.rows.write(checkpointParts, checkpointPart); err != nil {
 		return err
 	}
 	if err := s.db.Sync(); err != nil {
@@ -273,6 +264,29 @@ func (s *Store) sync() error {
 	s.safe = turns
 	s.rows.mu.Unlock()
 	return nil
+}
+
+// takeRows makes the rows ready to be written, and the position with them, which ends at
+// the turns that are returned: more may be in the files, of a turn that is being written.
+func (s *Store) takeRows() (turns uint64) {
+	p := binary.BigEndian.AppendUint64(appendPosition(nil, &s.at), s.turnsEnd)
+	s.rows.take()[string(rune(keyPosition))] = binary.BigEndian.AppendUint64(p, s.resultsEnd)
+	return s.turnsEnd
+}
+
+const checkpointParts = 3
+
+// checkpointPart is when a row is written: before the position and the places, with them,
+// or behind them. What was heard goes behind them: a bundle that turns behind the
+// position bring back is to be struck by it again.
+func checkpointPart(k string, v []byte) int {
+	switch {
+	case k[0] == keyPosition || k[0] == keyPlace:
+		return 1
+	case k[0] == keyHeard && v == nil:
+		return 2
+	}
+	return 0
 }
 
 // Size of the files, in bytes; what is Badger's as it last measured it (about once a

@@ -24,6 +24,9 @@ type Turn struct {
 	Session func(put func(key, value []byte))
 	// Results are what was decided, in its order.
 	Results []Result
+	// Done is the engine's clock at the end of the turn At.Decided: what has left its
+	// retention by then is removed. 0 removes nothing.
+	Done event.Time
 }
 
 // Push is the events that the engine was given at once, and its clock then. With
@@ -54,6 +57,7 @@ func (s *Store) Commit(b state.Batch) error {
 	if b.Watermark != event.Never {
 		t.At.Now = max(t.At.Now, b.Watermark)
 	}
+	t.Done = t.At.Now
 	for _, one := range b.Outbox {
 		t.Results = append(t.Results, Result{Kind: KindTimeline, ID: one.ID, Of: one.ID, JSON: one, Known: true})
 	}
@@ -91,7 +95,7 @@ func (s *Store) turn(t *Turn) ([]Bundle, error) {
 			r.row(append([]byte{keySession}, k...), v)
 		})
 	}
-	if err := s.expire(t.At.Now, rowsPerTurn+2*len(t.Results), &r); err != nil {
+	if err := s.expire(t.Done, rowsPerTurn+2*len(t.Results), &r); err != nil {
 		return nil, err
 	}
 	r.results = s.results.end
@@ -223,9 +227,8 @@ func (s *Store) apply(r *turnRecord, end uint64) {
 }
 
 // Recover gives back the pushes of the turns that are still kept, oldest first, each with
-// the number of its turn: their
-// envelope, which is valid during the call, or else their events. The batch may be
-// kept.
+// the number of its turn: their envelope, which is valid during the call, or else their
+// events. The batch may be kept.
 func (s *Store) Recover(strings event.Interner, f func(turn uint64, now event.Time, envelope []byte, b *event.Batch) error) error {
 	r := event.WireReader{Strings: strings}
 	_, err := s.turns.scan(0, func(_ uint64, _ event.Time, said []byte) error {
