@@ -28,13 +28,13 @@ import (
 
 const (
 	costRounds    = 8
-	costExchanges = 1000
+	costExchanges = 4000
 	// costWarm is how many go once round the ring: its memory was written and read
 	// before, as that of a shim which has run for a second.
 	costWarm = 16000
 )
 
-// BenchmarkShimParts compares, in interleaved rounds of 1000 exchanges, the thread
+// BenchmarkShimParts compares, in interleaved rounds of 4000 exchanges, the thread
 // without anything, with programs that only return at the same hooks, and with the
 // shim, and then reads what the shim wrote. Medians, for an exchange and one of its
 // ends:
