@@ -197,11 +197,9 @@ static __always_inline int swept(struct conn *c)
 		return 0;
 	if (c->tls && c->progress.last[asks(c)] > c->progress.last[!asks(c)])
 		return 0; /* an answer is to come */
-	__u32 kind = c->tls ? KIND_BURST : KIND_QUIET;
-	if (stand(kind, now, c))
+	/* Without room it is told by the next sweep, and not lost. */
+	if (stand(c->tls ? KIND_BURST : KIND_QUIET, now, c))
 		c->dirty = 0;
-	else
-		drop(kind);
 	return 0;
 }
 

@@ -42,6 +42,7 @@ const (
 //	bare-ns/exchange   what the exchange itself costs
 //	empty-ns/end       added by the programs that only return
 //	kernel-ns/end      added by the shim's
+//	fresh-ns/end       the same while the ring's memory is used for the first time
 //	reader-ns/end      reading, decoding and encoding what they wrote
 //	records/end, bytes/end, allocs/end
 //
@@ -57,7 +58,7 @@ func benchmarkParts(b *testing.B, speak func() speech) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for b.Loop() {
-		var bare, empty, kernel, reader, allocs []float64
+		var bare, empty, kernel, fresh, reader, allocs []float64
 		for range costRounds {
 			p := newPair(b, speak())
 			o := p.exchanges(costExchanges)
@@ -73,7 +74,9 @@ func benchmarkParts(b *testing.B, speak func() speech) {
 
 			s := openCost(b)
 			p = newPair(b, speak())
-			for range costWarm / costExchanges {
+			f := p.exchanges(costExchanges)
+			s.read(b)
+			for range costWarm/costExchanges - 1 {
 				p.exchanges(costExchanges)
 				s.read(b)
 			}
@@ -84,7 +87,7 @@ func benchmarkParts(b *testing.B, speak func() speech) {
 
 			const ends = 2 * costExchanges
 			bare, empty, kernel = append(bare, 2*o/ends), append(empty, (e-o)/ends), append(kernel, (w-o)/ends)
-			reader, allocs = append(reader, r.ns/ends), append(allocs, float64(r.allocs)/ends)
+			fresh, reader, allocs = append(fresh, (f-o)/ends), append(reader, r.ns/ends), append(allocs, float64(r.allocs)/ends)
 			if r.exchanges < ends*99/100 {
 				b.Fatalf("%d exchanges of %d were seen, %d records lost", r.exchanges, ends, s.source.Lost)
 			}
@@ -93,6 +96,7 @@ func benchmarkParts(b *testing.B, speak func() speech) {
 		b.ReportMetric(median(bare), "bare-ns/exchange")
 		b.ReportMetric(median(empty), "empty-ns/end")
 		b.ReportMetric(median(kernel), "kernel-ns/end")
+		b.ReportMetric(median(fresh), "fresh-ns/end")
 		b.ReportMetric(median(reader), "reader-ns/end")
 		b.ReportMetric(median(allocs), "allocs/end")
 		countRecords(b, speak())

@@ -22,7 +22,7 @@ import (
 // loopback, client and server in this process, without and with the shim, in
 // interleaved rounds; its reader is another process. Both ends are watched, so what
 // is added counts twice: hooks-us/end is half of what this process takes more,
-// reader-us/end half of what the reader takes, with its waking every 10 ms, and
+// reader-us/end half of what the reader takes, with its waking every 50 ms, and
 // added-us/end is both. Medians of the rounds. What the parts are of hooks-us/end is
 // in BenchmarkShimParts.
 func BenchmarkShim(b *testing.B) { benchmarkShim(b, false) }
