@@ -298,7 +298,6 @@ type pair struct {
 	ends [2]int
 	speech
 	buf [4096]byte
-	ask [][]byte
 }
 
 func newPair(b *testing.B, s speech) *pair {
