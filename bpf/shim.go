@@ -26,6 +26,7 @@ type Shim struct {
 	hooks    []Hook
 	scratch  []byte
 	auto     bool
+	tls      bool
 
 	goroutines bool
 }
@@ -57,7 +58,7 @@ func Open(tls ...string) (*Shim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's BTF (a kernel with CONFIG_DEBUG_INFO_BTF is needed): %w", err)
 	}
-	s := &Shim{scratch: make([]byte, 4096)}
+	s := &Shim{scratch: make([]byte, 4096), tls: len(tls) > 0}
 	s.chooseUses(spec, kernel)
 	sweep := "socket_sweep"
 	if err := try(ebpf.AttachTraceIter, "bpf_sk_storage_map"); err != nil {
@@ -267,6 +268,9 @@ func CgroupRoot() (string, error) {
 
 // Hooks are the places that were tried, in the order of trying.
 func (s *Shim) Hooks() []Hook { return s.hooks }
+
+// InsideTLS reports whether Open was asked to look into TLS.
+func (s *Shim) InsideTLS() bool { return s.tls }
 
 // Missing says what is not observed, and why, one line each.
 func (s *Shim) Missing() (lines []string) {

@@ -20,7 +20,7 @@ import (
 // How often the source looks after things, and how many events a batch holds.
 const (
 	readWait   = 50 * time.Millisecond // to wake costs as much as to read a hundred records
-	followWait = 10 * time.Millisecond // instead, where processes are looked into when they begin
+	tlsWait    = 10 * time.Millisecond // instead, where answers fill the ring, and programs are looked into when they begin
 	busyWait   = 10 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	beatEvery  = 5 * time.Second
@@ -132,8 +132,8 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 // drain reads until the ring is empty or it has read for a while.
 func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
 	wait := readWait
-	if s.toLook != nil {
-		wait = followWait
+	if s.shim.InsideTLS() {
+		wait = tlsWait
 	}
 	until := time.Now().Add(wait)
 	s.shim.SetDeadline(until)
