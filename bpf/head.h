@@ -61,7 +61,9 @@ static __always_inline void tell_head(struct __sk_buff *skb, __u32 kind, struct 
 {
 	__u32 most = kind == KIND_RESPONSE ? 512 : 2048, n = t->end - t->from, captured = n < most ? n : most;
 	int told;
-	if (captured <= 256)
+	if (captured <= 128)
+		told = HEAD_OF(128);
+	else if (captured <= 256)
 		told = HEAD_OF(256);
 	else if (captured <= 512)
 		told = HEAD_OF(512);

@@ -79,7 +79,7 @@ type (
 )
 
 // Record is one record of the ring. One of the pointers is set; they and Data
-// point into the buffer of the read and are good until the next one.
+// point into the ring, which must not be written, and are good until the next read.
 type Record struct {
 	Kind    Kind
 	Socket  *Socket

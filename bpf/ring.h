@@ -19,7 +19,7 @@ struct {
 	__type(value, __u64);
 } dropped SEC(".maps");
 
-/* The reader looks every 10 ms, so a wake-up (6 us here) is due only when the
+/* The reader looks every 50 ms, so a wake-up (6 us here) is due only when the
  * ring fills faster than that: at the record that crosses the mark. */
 #define MARK (1 << 20)
 #define LARGEST 4608

@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 )
 
 // Shim is the loaded programs. Its methods are for one goroutine, except Close.
@@ -23,11 +22,11 @@ type Shim struct {
 	links    []link.Link
 	sweep    *link.Iter // nil if refused, as list
 	list     *link.Iter
-	ring     *ringbuf.Reader
-	sample   ringbuf.Record
+	ring     *reader
 	hooks    []Hook
 	scratch  []byte
 	auto     bool
+	tls      bool
 
 	goroutines bool
 }
@@ -59,7 +58,7 @@ func Open(tls ...string) (*Shim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel's BTF (a kernel with CONFIG_DEBUG_INFO_BTF is needed): %w", err)
 	}
-	s := &Shim{scratch: make([]byte, 4096)}
+	s := &Shim{scratch: make([]byte, 4096), tls: len(tls) > 0}
 	s.chooseUses(spec, kernel)
 	sweep := "socket_sweep"
 	if err := try(ebpf.AttachTraceIter, "bpf_sk_storage_map"); err != nil {
@@ -130,7 +129,7 @@ func (s *Shim) tryTLS() {
 
 func (s *Shim) attach(sweep string) (err error) {
 	// The reader comes first, so that what the hooks say has a place to go.
-	if s.ring, err = ringbuf.NewReader(s.programs.Maps["ring"]); err != nil {
+	if s.ring, err = newReader(s.programs.Maps["ring"]); err != nil {
 		return fmt.Errorf("open the ring: %w", err)
 	}
 	for _, program := range []string{
@@ -270,6 +269,9 @@ func CgroupRoot() (string, error) {
 // Hooks are the places that were tried, in the order of trying.
 func (s *Shim) Hooks() []Hook { return s.hooks }
 
+// InsideTLS reports whether Open was asked to look into TLS.
+func (s *Shim) InsideTLS() bool { return s.tls }
+
 // Missing says what is not observed, and why, one line each.
 func (s *Shim) Missing() (lines []string) {
 	for _, h := range s.hooks {
@@ -282,16 +284,18 @@ func (s *Shim) Missing() (lines []string) {
 
 // Read returns the next record. Without one before the deadline the error is
 // os.ErrDeadlineExceeded, and after Close it is os.ErrClosed; any other is about
-// one record. What it returns is good until the next call.
+// one record. What it returns lies in the ring: it is good until the next call, must not
+// be written, and the Shim must not be forgotten before.
 func (s *Shim) Read() (Record, error) {
-	if err := s.ring.ReadInto(&s.sample); err != nil {
+	b, err := s.ring.next()
+	if err != nil {
 		return Record{}, err
 	}
-	return Parse(s.sample.RawSample)
+	return Parse(b)
 }
 
 // SetDeadline bounds the following calls of Read.
-func (s *Shim) SetDeadline(t time.Time) { s.ring.SetDeadline(t) }
+func (s *Shim) SetDeadline(t time.Time) { s.ring.deadline = t }
 
 // Sweep asks for a KindQuiet record of every HTTP connection that had data since
 // the last one and then none for 100 ms.
@@ -370,7 +374,7 @@ func (s *Shim) Close() error {
 		}
 	}
 	if s.ring != nil {
-		errs = append(errs, s.ring.Close())
+		errs = append(errs, s.ring.close())
 	}
 	s.programs.Close()
 	return errors.Join(errs...)

@@ -137,8 +137,9 @@ int socket_state(__u64 *ctx)
 }
 
 /* sock_send_length and sock_recv_length fire in the process that sends and
- * receives: the first one tells who accepted. */
-static __always_inline int used(struct sock *sk, int direction)
+ * receives: the first one tells who accepted. Most calls of event loops find nothing
+ * there to receive, and most sockets are told of: that is left at once. */
+static __always_inline int used(struct sock *sk, int direction, int passed)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
@@ -147,13 +148,16 @@ static __always_inline int used(struct sock *sk, int direction)
 		c = remember(sk);
 	if (!c)
 		return 0;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	if (tp) {
-		c->progress.thread[direction] = bpf_get_current_pid_tgid();
-		c->progress.upto[direction] = direction == OUT ? tp->write_seq : tp->copied_seq;
-	}
 	if (inside_tls)
 		within(c->cookie, c->role);
+	/* Of HTTP/1 whose heads are in packets: of others nobody asks. */
+	if (passed > 0 && !c->h2 && !c->tls) {
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+		if (tp) {
+			c->progress.thread[direction] = bpf_get_current_pid_tgid();
+			c->progress.upto[direction] = direction == OUT ? tp->write_seq : tp->copied_seq;
+		}
+	}
 	if (c->told)
 		return 0;
 	c->told = 1;
@@ -167,18 +171,18 @@ static __always_inline int used(struct sock *sk, int direction)
 }
 
 SEC("tp_btf/sock_send_length")
-int socket_send(__u64 *ctx) { return used((void *)ctx[0], OUT); }
+int socket_send(__u64 *ctx) { return used((void *)ctx[0], OUT, ctx[1]); }
 
 SEC("tp_btf/sock_recv_length")
-int socket_receive(__u64 *ctx) { return used((void *)ctx[0], IN); }
+int socket_receive(__u64 *ctx) { return used((void *)ctx[0], IN, ctx[1]); }
 
 /* Where those tracepoints are missing (before Linux 6.3), the ends of the functions
  * within, in the same process. */
 SEC("fexit/tcp_sendmsg")
-int socket_sent(__u64 *ctx) { return used((void *)ctx[0], OUT); }
+int socket_sent(__u64 *ctx) { return used((void *)ctx[0], OUT, 1); }
 
 SEC("fexit/tcp_recvmsg")
-int socket_received(__u64 *ctx) { return used((void *)ctx[0], IN); }
+int socket_received(__u64 *ctx) { return used((void *)ctx[0], IN, 1); }
 
 /* The last exchange of a connection that is kept alive has no successor to
  * end it: the reader sweeps over what has been silent for QUIET. */
@@ -193,11 +197,9 @@ static __always_inline int swept(struct conn *c)
 		return 0;
 	if (c->tls && c->progress.last[asks(c)] > c->progress.last[!asks(c)])
 		return 0; /* an answer is to come */
-	__u32 kind = c->tls ? KIND_BURST : KIND_QUIET;
-	if (stand(kind, now, c))
+	/* Without room it is told by the next sweep, and not lost. */
+	if (stand(c->tls ? KIND_BURST : KIND_QUIET, now, c))
 		c->dirty = 0;
-	else
-		drop(kind);
 	return 0;
 }
 

@@ -21,12 +21,24 @@ type head struct {
 	packing packing
 }
 
-var crlf = []byte("\r\n")
+// cutLine is bytes.Cut at "\r\n", for lines in which "\n" is rare.
+func cutLine(b []byte) (line, rest []byte, whole bool) {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return b, nil, false
+		}
+		if i += from; i > 0 && b[i-1] == '\r' {
+			return b[:i-1], b[i+1:], true
+		}
+		from = i + 1
+	}
+}
 
 // parseHead reads a request's or response's head. It is strict about the first
 // line, so that a body which begins with a method's name is no request.
 func parseHead(b []byte, response bool) (h head, ok bool) {
-	line, rest, whole := bytes.Cut(b, crlf)
+	line, rest, whole := cutLine(b)
 	if !whole {
 		return head{}, false
 	}
@@ -41,20 +53,23 @@ func parseHead(b []byte, response bool) (h head, ok bool) {
 	h.length = -1
 	var t traces
 	for {
-		at := len(b) - len(rest)
-		if line, rest, whole = bytes.Cut(rest, crlf); !whole {
+		if line, rest, whole = cutLine(rest); !whole {
 			break // a header that was cut is not read
 		}
 		if len(line) == 0 {
-			h.size = at + len(crlf)
+			h.size = len(b) - len(rest)
 			break
 		}
-		name, value, colon := bytes.Cut(line, []byte(":"))
-		if !colon {
+		colon := bytes.IndexByte(line, ':')
+		if colon < 0 {
 			continue
 		}
-		value = bytes.Trim(value, " \t")
-		switch f := headerOf(name); f {
+		f := headerOf(line[:colon])
+		if f == headerOther {
+			continue
+		}
+		value := trim(line[colon+1:])
+		switch f {
 		case headerContentLength:
 			n, err := strconv.ParseInt(string(value), 10, 64)
 			if err != nil || n < 0 || h.length >= 0 && h.length != n {
@@ -75,6 +90,18 @@ func parseHead(b []byte, response bool) (h head, ok bool) {
 	}
 	h.trace = t.best()
 	return h, true
+}
+
+// trim takes off the blanks around a value.
+func trim(b []byte) []byte {
+	blank := func(c byte) bool { return c == ' ' || c == '\t' }
+	for len(b) > 0 && blank(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && blank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 func (h *head) requestLine(line []byte) bool {

