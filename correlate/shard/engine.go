@@ -87,7 +87,6 @@ type Engine struct {
 	results  []*timeline.Timeline
 	gone     []correlate.Unmatched
 	err      error
-	single   bool // see Spread
 }
 
 // bindShard is one worker of bind and the nodes it owns.

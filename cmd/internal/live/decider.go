@@ -44,7 +44,6 @@ type job struct {
 	pushes []disk.Push
 	weight int
 	stored time.Time // its last message, by the stream
-	given  time.Time
 }
 
 // outcome is what came of a turn.
@@ -66,9 +65,6 @@ const (
 	mostDeciding = 32 << 10
 	// leastWeight is what a turn counts for at least.
 	leastWeight = 64
-	// behind is how long a turn may have waited before the engine takes all cores: until
-	// then it leaves the others to those who read and send.
-	behind = 100 * time.Millisecond
 )
 
 // weigh is what a turn of so many events counts for.
@@ -99,7 +95,6 @@ func (d *decider) run() {
 				d.report()
 				return
 			}
-			d.engine.Spread(time.Since(j.given) > behind)
 			d.done <- d.decide(j)
 			d.report()
 		case now := <-look.C:

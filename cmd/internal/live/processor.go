@@ -189,7 +189,7 @@ func (p *Processor) recover() error {
 
 // decide has a turn decided. While too much is under way, it waits.
 func (p *Processor) decide(turn uint64, pushes []disk.Push, events int) {
-	j := job{turn: turn, pushes: pushes, weight: weigh(events), stored: p.stored, given: time.Now()}
+	j := job{turn: turn, pushes: pushes, weight: weigh(events), stored: p.stored}
 	for p.deciding > 0 && p.deciding+j.weight > mostDeciding {
 		p.awaitDecided()
 	}
