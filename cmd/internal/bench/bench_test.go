@@ -69,7 +69,7 @@ func TestCheckFindsWhatGrows(t *testing.T) {
 	f(func(*Sample, uint64) {}, "")
 	f(func(s *Sample, i uint64) { s.RSS += (1 << 30) * i / 600 }, "memory grows")
 	f(func(s *Sample, i uint64) { s.RSS -= (1 << 29) >> (i / 30) }, "") // it warms up
-	f(func(s *Sample, i uint64) { s.State += (1 << 28) * i / 600 }, "state grows")
+	f(func(s *Sample, i uint64) { s.State += (1 << 29) * i / 600 }, "state grows")
 	f(func(s *Sample, i uint64) { s.Bus += (1 << 28) * i / 600 }, "bus grows")
 	f(func(s *Sample, i uint64) { s.Sent += 100 * i }, "lag grows")
 
