@@ -3,12 +3,54 @@
 #pragma once
 #include "early.h"
 
+struct bpf_spin_lock {
+	__u32 val;
+};
+
+/* Packets that a socket gets may be here on two processors at once: a sender that
+ * moves to another leaves some behind. The walk over their frames is for one at a
+ * time. A spin lock alone will not do: nothing may be called within. */
+struct gate {
+	struct bpf_spin_lock lock;
+	__u32 taken;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct gate);
+} gates SEC(".maps");
+
+#define TRIES 4096 /* some 70 us: a walk takes one or two, but the machine may be a virtual one */
+
+static __always_inline int hold(struct gate *g)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < TRIES; i++) {
+		bpf_spin_lock(&g->lock);
+		__u32 taken = g->taken;
+		g->taken = 1;
+		bpf_spin_unlock(&g->lock);
+		if (!taken)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline void let_go(struct gate *g)
+{
+	bpf_spin_lock(&g->lock);
+	g->taken = 0;
+	bpf_spin_unlock(&g->lock);
+}
+
 static __always_inline void packet(struct __sk_buff *skb, int direction)
 {
 	__u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 ip = 40;
 
-	if (data + 20 > end)
+	if (!skb || data + 20 > end) /* never: the compiler has to know, and then the verifier does */
 		return;
 	if (data[0] >> 4 == 4) {
 		if (data[9] != IPPROTO_TCP)
@@ -57,7 +99,15 @@ static __always_inline void packet(struct __sk_buff *skb, int direction)
 		.cookie = c->cookie, .time = bpf_ktime_get_boot_ns(), .seq = seq - offset, .from = offset, .end = offset + length,
 		.role = c->role, .direction = direction,
 	};
+	struct gate *g = 0;
+	if (direction == IN && c->h2) {
+		g = bpf_sk_storage_get(&gates, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!g || !hold(g))
+			return; /* what comes next tells that it was missed */
+	}
 	seen(skb, sk, c, &t, length);
+	if (g)
+		let_go(g);
 }
 
 SEC("cgroup_skb/egress")

@@ -93,6 +93,15 @@ type shimFrameRecord struct {
 	_         [4]byte
 }
 
+type shimGate struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Taken uint32
+}
+
 type shimGoroutine struct {
 	_   structs.HostLayout
 	Pid uint64
@@ -300,6 +309,7 @@ const (
 	shimMapConns            = "conns"
 	shimMapDropped          = "dropped"
 	shimMapEarlies          = "earlies"
+	shimMapGates            = "gates"
 	shimMapGoCalls          = "go_calls"
 	shimMapGoHandshakes     = "go_handshakes"
 	shimMapHellos           = "hellos"
@@ -424,6 +434,7 @@ type shimMapSpecs struct {
 	Conns        *ebpf.MapSpec `ebpf:"conns"`
 	Dropped      *ebpf.MapSpec `ebpf:"dropped"`
 	Earlies      *ebpf.MapSpec `ebpf:"earlies"`
+	Gates        *ebpf.MapSpec `ebpf:"gates"`
 	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	GoHandshakes *ebpf.MapSpec `ebpf:"go_handshakes"`
 	Hellos       *ebpf.MapSpec `ebpf:"hellos"`
@@ -470,6 +481,7 @@ type shimMaps struct {
 	Conns        *ebpf.Map `ebpf:"conns"`
 	Dropped      *ebpf.Map `ebpf:"dropped"`
 	Earlies      *ebpf.Map `ebpf:"earlies"`
+	Gates        *ebpf.Map `ebpf:"gates"`
 	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	GoHandshakes *ebpf.Map `ebpf:"go_handshakes"`
 	Hellos       *ebpf.Map `ebpf:"hellos"`
@@ -484,6 +496,7 @@ func (m *shimMaps) Close() error {
 		m.Conns,
 		m.Dropped,
 		m.Earlies,
+		m.Gates,
 		m.GoCalls,
 		m.GoHandshakes,
 		m.Hellos,

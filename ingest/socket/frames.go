@@ -41,7 +41,7 @@ type half struct {
 	table  table
 	known  bool   // next is
 	next   uint32 // up to where everything was seen
-	held   []held // came before what is at next
+	held   []held // came before what is at next, in the order of the stream
 	block  []byte
 	open   bool // the block's end is to come
 	pushed bool // it is a request that the server invented
@@ -146,7 +146,11 @@ func (d *Decoder) frame(r *bpf.Record, b *event.Batch) {
 		d.release(c, x, h, b)
 	case h.known && before(f.From, h.next): // it was given up
 	default: // the start may be overtaken too
-		h.held = append(h.held, held{*f, bytes.Clone(r.Data)})
+		at := len(h.held)
+		for at > 0 && before(f.From, h.held[at-1].frame.From) { // they overtake each other too
+			at--
+		}
+		h.held = slices.Insert(h.held, at, held{*f, bytes.Clone(r.Data)})
 		if len(h.held) > maxHeld {
 			d.giveUp(c, x, h, b)
 			return

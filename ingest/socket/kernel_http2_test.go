@@ -183,7 +183,7 @@ func TestKernelHTTP2(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: the real kernel is not watched: no curl")
 	}
-	w := watch(t, func() {
+	w := watchWhole(t, func() {
 		c, d := http2Client(), http2Client()
 		ask(t, c, four.URL, "/four", 4, 16)
 		ask(t, d, six.URL, "/six", 2, 16)
@@ -211,6 +211,19 @@ func TestKernelHTTP2(t *testing.T) {
 			}
 		}
 	}
+}
+
+// watchWhole watches again where packets overtook each other more than is waited for:
+// what refers to what was missed is unknown then.
+func watchWhole(t *testing.T, f func()) (w watched) {
+	t.Helper()
+	for range 3 {
+		if w = watch(t, f); w.source.Decoder.Unknown == 0 {
+			break
+		}
+		t.Logf("watched again: %d header blocks refer to what was missed", w.source.Decoder.Unknown)
+	}
+	return w
 }
 
 // Of a connection that is older than the shim what refers to the time before is
