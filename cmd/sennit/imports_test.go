@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"schemas":                       {"google.golang.org/protobuf"},
 	"schemas/event/eventtest":       {"schemas", "github.com/google/go-cmp"},
 	"schemas/timeline/timelinetest": {"schemas", "github.com/santhosh-tekuri/jsonschema/v6"},
-	"bpf":                           {"schemas", "github.com/cilium/ebpf", "golang.org/x/arch/x86/x86asm"},
+	"bpf":                           {"schemas", "github.com/cilium/ebpf", "golang.org/x/arch/x86/x86asm", "golang.org/x/sys"},
 	"ingest":                        {"schemas"},
 	"ingest/scan":                   {"schemas"},
 	"ingest/scan/wiretest":          {"google.golang.org/protobuf/encoding/protowire"},

@@ -39,8 +39,9 @@ type busHealth struct {
 	refused  error // the server's last "you may not"
 	at       time.Time
 	refusals uint64
-	looks    int // of tell since the trouble began
-	told     bool
+	now      error // the trouble that tell looks at: errBusAway, errBusRefuses, or nil
+	looks    int   // of tell since it began
+	told     error // the trouble that was told last, nil for none since
 }
 
 // longTrouble is after how many looks at it a trouble is told: shorter ones come
@@ -98,16 +99,29 @@ func (h *busHealth) tell() {
 	err := h.check()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !errors.Is(err, errBusRefuses) {
-		if err == nil && h.told {
-			h.told = false
+	var now error
+	for _, one := range []error{errBusAway, errBusRefuses} {
+		if errors.Is(err, one) {
+			now = one
+		}
+	}
+	if now != h.now {
+		h.now, h.looks = now, 0
+	}
+	if now == nil {
+		if h.told != nil {
+			h.told = nil
 			h.log.Info("the bus takes events again")
 		}
-		h.looks = 0
 		return
 	}
-	if h.looks++; h.looks == longTrouble && !h.told {
-		h.told = true
+	if h.looks++; h.looks != longTrouble || h.told == now {
+		return
+	}
+	h.told = now
+	if now == errBusAway {
+		h.log.Error("events are kept here, as long as there is room: the bus cannot be reached, or does not let this user in", "error", err)
+	} else {
 		h.log.Error("events are kept here, as long as there is room: see the permissions of this user of the bus ('sennit nats-config'), and whether a processor has made its streams", "error", err)
 	}
 }
