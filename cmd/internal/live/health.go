@@ -39,10 +39,19 @@ type busHealth struct {
 	refused  error // the server's last "you may not"
 	at       time.Time
 	refusals uint64
-	now      error // the trouble that tell looks at: errBusAway, errBusRefuses, or nil
-	looks    int   // of tell since it began
-	told     error // the trouble that was told last, nil for none since
+	now      trouble // what tell looks at
+	looks    int     // of tell since it began
+	told     trouble // what was told last
 }
+
+// trouble is what may be wrong with a bus.
+type trouble int
+
+const (
+	noTrouble trouble = iota
+	busAway
+	busRefuses
+)
 
 // longTrouble is after how many looks at it a trouble is told: shorter ones come
 // with every reconnect.
@@ -99,18 +108,19 @@ func (h *busHealth) tell() {
 	err := h.check()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var now error
-	for _, one := range []error{errBusAway, errBusRefuses} {
-		if errors.Is(err, one) {
-			now = one
-		}
+	now := noTrouble
+	switch {
+	case errors.Is(err, errBusAway):
+		now = busAway
+	case err != nil:
+		now = busRefuses
 	}
 	if now != h.now {
 		h.now, h.looks = now, 0
 	}
-	if now == nil {
-		if h.told != nil {
-			h.told = nil
+	if now == noTrouble {
+		if h.told != noTrouble {
+			h.told = noTrouble
 			h.log.Info("the bus takes events again")
 		}
 		return
@@ -119,7 +129,7 @@ func (h *busHealth) tell() {
 		return
 	}
 	h.told = now
-	if now == errBusAway {
+	if now == busAway {
 		h.log.Error("events are kept here, as long as there is room: the bus cannot be reached, or does not let this user in", "error", err)
 	} else {
 		h.log.Error("events are kept here, as long as there is room: see the permissions of this user of the bus ('sennit nats-config'), and whether a processor has made its streams", "error", err)
