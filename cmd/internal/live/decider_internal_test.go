@@ -213,6 +213,10 @@ func TestTicksAreDecidedAtOnce(t *testing.T) {
 	if p.at.Turn != 2 || p.at.Decided != 2 || len(p.outcomes) != 0 {
 		t.Errorf("turn %d, decided up to %d, %d outcomes wait", p.at.Turn, p.at.Decided, len(p.outcomes))
 	}
+	p.pending = 7 // as when reading waits for sending: nobody asked
+	if err := p.catchUp(); err != nil || p.pending != 7 {
+		t.Errorf("%d messages are pending, %v", p.pending, err)
+	}
 	p.decider.stop()
 	if err := p.Close(); err != nil {
 		t.Fatal(err)

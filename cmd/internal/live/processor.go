@@ -100,6 +100,7 @@ type Processor struct {
 	commit   time.Time
 	at       disk.Position
 	prior    []disk.Push // ticks since the last commit: the last one counts
+	pending  uint64      // messages behind the last one that was read, as far as is known
 	deciding int         // the weight of what is being decided
 	outcomes []*outcome  // decided, to be committed
 	done     event.Time  // the engine's clock at the end of the turn at.Decided; 0: not known
@@ -260,7 +261,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		err = errors.Join(err, <-p.syncing)
 	}
 	p.reported = time.Time{}
-	p.report(0)
+	p.report()
 	return errors.Join(err, p.Close())
 }
 
@@ -372,10 +373,10 @@ func (p *Processor) sync() error {
 }
 
 // report says how far was read to the metrics, now and then.
-func (p *Processor) report(pending uint64) {
+func (p *Processor) report() {
 	if time.Since(p.reported) < reportEvery {
 		return
 	}
 	p.reported = time.Now()
-	p.metrics.read(p.now, pending, p.store.Size())
+	p.metrics.read(p.now, p.pending, p.store.Size())
 }

@@ -89,14 +89,18 @@ func (t *turn) bury(m *bus.Message, why error) {
 func (t *turn) work() error {
 	p := t.p
 	p.takeDecided()
+	switch {
+	case t.last != nil:
+		p.pending = t.last.Pending
+	case t.reader != nil: // it was asked, and nothing was there
+		p.pending = 0
+	}
 	if t.last == nil && len(p.outcomes) == 0 {
-		p.report(0)
+		p.report()
 		return nil
 	}
-	var pending uint64
 	pushes, decided := append(p.prior, t.pushes...), false
 	if t.last != nil {
-		pending = t.last.Pending
 		at := t.reader.Position(t.last.Sequence)
 		p.at.Sequence, p.at.Created, p.at.Now = at.Sequence, at.Created, p.now
 	}
@@ -106,7 +110,7 @@ func (t *turn) work() error {
 		p.awaitDecided()
 		if len(p.outcomes) == 0 && time.Since(p.commit) < quietTurns {
 			p.prior = pushes[len(pushes)-1:]
-			p.report(pending)
+			p.report()
 			return nil
 		}
 		decided, p.at.Decided, p.done = true, p.at.Turn+1, p.now
@@ -117,7 +121,7 @@ func (t *turn) work() error {
 	if !decided && len(t.pushes) > 0 {
 		p.decide(p.at.Turn, t.pushes, t.count)
 	}
-	p.report(pending)
+	p.report()
 	return nil
 }
 
